@@ -1,0 +1,1 @@
+"""Inside or beside the daemon: what watches, stages and reports."""

@@ -1,0 +1,1 @@
+"""What is true: decisions without I/O, clock, environment or randomness."""

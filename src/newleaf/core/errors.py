@@ -1,0 +1,159 @@
+"""Every way in which newleaf can fail, as data.
+
+One root; families by who can act on the failure, each with its exit code and outcome word
+(contracts.md § Command line). A concrete error is a class: its docstring is the message,
+`cure` says what to do, and both are filled from the facts given to the constructor. Errors
+never print and never exit; only the command line does. Standard library only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NewleafError(Exception):
+    """newleaf failed: {reason}"""
+
+    code: ClassVar[str] = "failed"
+    outcome: ClassVar[str] = "failed"
+    exit_code: ClassVar[int] = 1
+    cure: ClassVar[str] = ""
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(self.message)
+
+    @property
+    def message(self) -> str:
+        """What happened and where, in one line or a short paragraph."""
+        template = " ".join((type(self).__doc__ or "").split())
+        return template.format_map(_Facts(self.facts))
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; empty when the message says all."""
+        return self.cure.format_map(_Facts(self.facts))
+
+    def as_record(self) -> dict[str, object]:
+        """The error as JSON output, history and status carry it."""
+        record: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.advice:
+            record["cure"] = self.advice
+        return record
+
+
+class _Facts(dict[str, object]):
+    """Leaves a placeholder visible instead of hiding one failure behind another."""
+
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+# --- families ---------------------------------------------------------------------------
+
+
+class UsageError(NewleafError):
+    """{reason}"""
+
+    code = "usage"
+    outcome = "usage"
+    exit_code = 2
+
+
+class FailedError(NewleafError):
+    """{reason}"""
+
+    code = "failed"
+
+
+class LockedError(NewleafError):
+    """another update runs: {owner}"""
+
+    code = "locked"
+    outcome = "locked"
+    exit_code = 3
+    cure = "wait for it to end; the lock is the kernel's and goes with its process"
+
+
+class RefusedError(NewleafError):
+    """{reason}"""
+
+    code = "refused"
+    outcome = "refused"
+    exit_code = 5
+
+
+class RolledBackError(NewleafError):
+    """{reason}"""
+
+    code = "rolled_back"
+    outcome = "rolled_back"
+    exit_code = 6
+
+
+class InconsistentError(NewleafError):
+    """{reason}"""
+
+    code = "inconsistent"
+    outcome = "inconsistent"
+    exit_code = 7
+
+
+# --- files ------------------------------------------------------------------------------
+
+
+class CorruptFile(InconsistentError):
+    """{path} cannot be read: {reason}"""
+
+    code = "corrupt_file"
+    cure = "look at the file; move it away to start it anew: mv {path} {path}.broken"
+
+
+class NewerSchema(InconsistentError):
+    """{path} was written by a newer newleaf (schema {found}, this one knows {known})"""
+
+    code = "newer_schema"
+    cure = "upgrade this newleaf: uv tool upgrade newleaf"
+
+
+class StateDirectoryUnsafe(UsageError):
+    """the state directory {path} {reason}"""
+
+    code = "state_directory_unsafe"
+    cure = "{mend}"
+
+
+class StateDirectoryUnwritable(UsageError):
+    """the state directory {path} cannot be written: {reason}"""
+
+    code = "state_directory_unwritable"
+    cure = "make it writable for this user, or name another one with NEWLEAF_STATE_DIR"
+
+
+class DiskFull(FailedError):
+    """not enough room on the disk of {path}: {free} free, {needed} needed"""
+
+    code = "disk_full"
+    cure = "free some space there and run newleaf update again"
+
+
+# --- commands ---------------------------------------------------------------------------
+
+
+class ProgramMissing(FailedError):
+    """the program {program} is not installed, or not on PATH"""
+
+    code = "program_missing"
+    cure = "install {program}; `newleaf doctor` checks all programs"
+
+
+class CommandTimedOut(FailedError):
+    """{what} took longer than {seconds:g} s and was stopped"""
+
+    code = "command_timed_out"
+
+
+class CommandFailed(FailedError):
+    """{what} failed (exit {status}): {output}"""
+
+    code = "command_failed"

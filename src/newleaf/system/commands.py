@@ -1,0 +1,196 @@
+"""Child processes: under a deadline, in a process group of their own, their output kept within bounds.
+
+Rules: no shell; nothing is inherited on standard input; when the deadline passes, or this
+process is interrupted, the whole group is ended (lessons.md L10, L22); what is kept of the output is
+masked, so that no secret reaches a log, a record or a message (threats.md T29).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from newleaf.core.errors import CommandFailed, CommandTimedOut, ProgramMissing
+
+KEPT_LINES = 200
+KEPT_BYTES = 64 * 1024 * 1024
+GRACE_SECONDS = 2.0
+MASK = "****"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run. `what` names it in messages ("git fetch"); `on_line` sees each line of output as it comes."""
+
+    argv: Sequence[str]
+    what: str
+    cwd: Path
+    env: Mapping[str, str]
+    timeout_seconds: float
+    stdin: bytes | None = None
+    on_line: Callable[[str], None] | None = None
+    pass_fds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended by itself. `stdout` is raw; `tail` is the end of stderr and stdout, masked."""
+
+    status: int
+    stdout: bytes
+    tail: tuple[str, ...]
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace")
+
+
+@dataclass
+class Runner:
+    """Runs commands. `secrets` are masked in everything kept; `on_start` is told each child's process group."""
+
+    secrets: tuple[str, ...] = ()
+    on_start: Callable[[int], None] | None = None
+    kept_bytes: int = field(default=KEPT_BYTES)
+
+    def run(self, command: Command) -> Finished:
+        """Runs `command` to its end, whatever its exit status.
+
+        Raises: ProgramMissing, CommandTimedOut.
+        """
+        began = time.monotonic()
+        child = _spawn(command)
+        try:
+            if self.on_start:
+                self.on_start(child.pid)
+            stdout, tail = self._read(child, command, began + command.timeout_seconds)
+            status = child.wait(timeout=max(0.1, began + command.timeout_seconds - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise CommandTimedOut(what=command.what, seconds=command.timeout_seconds) from error
+        finally:
+            _end_group(child)
+        return Finished(status, stdout, tail, time.monotonic() - began)
+
+    def check(self, command: Command) -> Finished:
+        """Like `run`, but an exit status other than 0 is an error.
+
+        Raises: CommandFailed, ProgramMissing, CommandTimedOut.
+        """
+        finished = self.run(command)
+        if finished.status != 0:
+            output = "\n".join(finished.tail).strip() or "it said nothing"
+            raise CommandFailed(what=command.what, status=finished.status, output=output)
+        return finished
+
+    def mask(self, text: str) -> str:
+        """`text` without the secrets this runner knows."""
+        for secret in self.secrets:
+            if secret:
+                text = text.replace(secret, MASK)
+        return text
+
+    def _read(
+        self, child: subprocess.Popen[bytes], command: Command, deadline: float
+    ) -> tuple[bytes, tuple[str, ...]]:
+        kept = bytearray()
+        tail: deque[str] = deque(maxlen=KEPT_LINES)
+        partial = {"stdout": b"", "stderr": b""}
+        unsent = memoryview(command.stdin or b"")
+        with selectors.DefaultSelector() as selector:
+            for name in ("stdout", "stderr"):
+                selector.register(getattr(child, name), selectors.EVENT_READ, name)
+            if child.stdin:
+                os.set_blocking(child.stdin.fileno(), False)
+                selector.register(child.stdin, selectors.EVENT_WRITE, "stdin")
+            while selector.get_map():
+                left = deadline - time.monotonic()
+                ready = selector.select(left) if left > 0 else []
+                if not ready:
+                    raise subprocess.TimeoutExpired(list(command.argv), command.timeout_seconds)
+                for key, _ in ready:
+                    if key.data == "stdin":
+                        unsent = self._feed(child, unsent)
+                        if not unsent:
+                            selector.unregister(key.fileobj)
+                            _close(child.stdin)
+                        continue
+                    chunk = os.read(key.fd, 65536)
+                    if key.data == "stdout" and len(kept) < self.kept_bytes:
+                        kept += chunk
+                    *lines, rest = (partial[key.data] + chunk).replace(b"\r", b"\n").split(b"\n")
+                    partial[key.data] = rest[-8192:]
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+                        lines, partial[key.data] = ([rest] if rest else []), b""
+                    for line in lines:
+                        self._keep(line, tail, command.on_line)
+        return bytes(kept), tuple(tail)
+
+    def _keep(self, line: bytes, tail: deque[str], on_line: Callable[[str], None] | None) -> None:
+        text = self.mask(line[-8192:].decode(errors="replace"))
+        if text.strip():
+            tail.append(text)
+            if on_line:
+                on_line(text)
+
+    @staticmethod
+    def _feed(child: subprocess.Popen[bytes], unsent: memoryview) -> memoryview:
+        assert child.stdin is not None
+        try:
+            return unsent[os.write(child.stdin.fileno(), unsent[:65536]) :]
+        except BlockingIOError:
+            return unsent
+        except BrokenPipeError:
+            return unsent[:0]
+
+
+def _spawn(command: Command) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(command.argv),
+            cwd=command.cwd,
+            env=dict(command.env),
+            stdin=subprocess.PIPE if command.stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=command.pass_fds,
+        )
+    except FileNotFoundError as error:
+        if error.filename == str(command.cwd):
+            raise CommandFailed(what=command.what, status="none", output=f"{command.cwd} is missing") from error
+        raise ProgramMissing(program=command.argv[0]) from error
+    except OSError as error:
+        raise CommandFailed(what=command.what, status="none", output=str(error)) from error
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    """Ends whatever is left of the child's group (asked first when the child still runs); closes its pipes."""
+    if child.poll() is None:
+        _signal_group(child, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=GRACE_SECONDS)
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        _close(pipe)
+
+
+def _signal_group(child: subprocess.Popen[bytes], request: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, request)
+
+
+def _close(pipe: object) -> None:
+    if pipe is not None:
+        with contextlib.suppress(OSError):
+            pipe.close()  # type: ignore[attr-defined]

@@ -1,0 +1,238 @@
+"""Files that must survive a kill: whole records, append-only lines, the state directory.
+
+Rules: a record is written to a temporary file, fsynced, renamed, and its folder fsynced; a line
+is appended and fsynced, and a torn last line is cut off; nothing is ever written through
+a symlink (threats.md T20); a record of a newer schema is never overwritten. `observe` sees
+every write, fsync and rename before it happens, so that tests can end the process there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from newleaf.core.errors import (
+    CorruptFile,
+    DiskFull,
+    NewerSchema,
+    StateDirectoryUnsafe,
+    StateDirectoryUnwritable,
+)
+
+SCHEMA = 1
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def _nothing(event: str, path: Path) -> None:
+    """The observer in production."""
+
+
+observe: Callable[[str, Path], None] = _nothing
+
+
+def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Replaces `path` by `content` so that a reader, or a power cut, sees the old or the new whole.
+
+    Raises: DiskFull, StateDirectoryUnwritable.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path, len(content)):
+        try:
+            observe("write", path)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+            with open(os.open(temporary, flags, mode), "wb") as file:
+                file.write(content)
+                file.flush()
+                observe("fsync", path)
+                os.fsync(file.fileno())
+            observe("rename", path)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_folder(path.parent)
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes `record` as JSON with its schema number, unless a newer newleaf wrote what is there.
+
+    Raises: NewerSchema, DiskFull, StateDirectoryUnwritable.
+    """
+    with contextlib.suppress(CorruptFile):
+        read_record(path)
+    text = json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False, indent=1)
+    write_whole(path, text.encode() + b"\n")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The JSON object at `path`, with fields that this version does not know; None when absent.
+
+    Raises: CorruptFile, NewerSchema.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CorruptFile(path=path, reason=_reason(error)) from error
+    record = _parse(path, text)
+    if record.get("schema", SCHEMA) != SCHEMA:
+        _check_schema(path, record["schema"])
+    return record
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Appends one JSON line and fsyncs it; a torn last line left by a kill is cut off first.
+
+    Raises: DiskFull, StateDirectoryUnwritable.
+    """
+    line = json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    with _explained(path, len(line)):
+        observe("append", path)
+        new = not path.exists()
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(path, flags, PRIVATE_FILE), "r+b", buffering=0) as file:
+            whole = _whole_lines_length(file.fileno())
+            if whole != os.fstat(file.fileno()).st_size:
+                os.ftruncate(file.fileno(), whole)
+            written = file.write(line)
+            if written != len(line):
+                os.ftruncate(file.fileno(), whole)
+                raise OSError(errno.ENOSPC, "the line did not fit")
+            observe("fsync", path)
+            os.fsync(file.fileno())
+        if new:
+            sync_folder(path.parent)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON lines of an append-only file, oldest first; a torn last line is left out.
+
+    Raises: CorruptFile for a damaged line before the last, NewerSchema.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CorruptFile(path=path, reason=_reason(error)) from error
+    records = []
+    for line in text[: text.rfind(b"\n") + 1].splitlines():
+        record = _parse(path, line)
+        _check_schema(path, record.get("schema", SCHEMA))
+        records.append(record)
+    return records
+
+
+def remove(path: Path) -> None:
+    """Removes a file (or the symlink itself), durably; absent is fine."""
+    observe("remove", path)
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames and creations inside `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        observe("fsync", folder)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def prepare_state_directory(folder: Path) -> None:
+    """Makes the state directory, 0700, or checks that the one there is this user's alone (T21).
+
+    Raises: StateDirectoryUnsafe with the command that mends it, StateDirectoryUnwritable.
+    """
+    try:
+        folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        raise StateDirectoryUnwritable(path=folder, reason=_reason(error)) from error
+    if found.st_uid != os.geteuid():
+        mend = f"chown -R {os.geteuid()} {folder}"
+        raise StateDirectoryUnsafe(path=folder, reason="belongs to another user", mend=mend)
+    if stat.S_IMODE(found.st_mode) & 0o022:
+        raise StateDirectoryUnsafe(path=folder, reason="can be written by others", mend=f"chmod 700 {folder}")
+
+
+def require_free(folder: Path, needed_bytes: int) -> None:
+    """Refuses to begin what would fill the disk (lessons.md L24).
+
+    Raises: DiskFull.
+    """
+    there = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed_bytes:
+        raise DiskFull(path=there, free=size(free), needed=size(needed_bytes))
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: 1.5 MiB."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def _parse(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorruptFile(path=path, reason="not JSON" if text.strip() else "empty") from error
+    if not isinstance(record, dict):
+        raise CorruptFile(path=path, reason="not a JSON object")
+    return record
+
+
+def _check_schema(path: Path, found: object) -> None:
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise CorruptFile(path=path, reason=f"schema is {found!r}")
+    if found > SCHEMA:
+        raise NewerSchema(path=path, found=found, known=SCHEMA)
+
+
+def _whole_lines_length(descriptor: int) -> int:
+    """Bytes up to and including the last newline, looked for from the end."""
+    end = os.fstat(descriptor).st_size
+    while end > 0:
+        start = max(0, end - 65536)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+@contextlib.contextmanager
+def _explained(path: Path, needed: int) -> Iterator[None]:
+    """Turns the operating system's refusals into errors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(path.parent).free
+            raise DiskFull(path=path.parent, free=size(free), needed=size(needed)) from error
+        raise StateDirectoryUnwritable(path=path, reason=_reason(error)) from error
+
+
+def _reason(error: OSError) -> str:
+    return "it is a symlink" if error.errno == errno.ELOOP else (error.strerror or str(error))

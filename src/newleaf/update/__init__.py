@@ -1,0 +1,1 @@
+"""How one change happens: the journaled attempt and its steps."""
