@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
     Raises: DiskFull, StateDirectoryUnwritable.
     """
-    line = json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    line = _line(record)
     with _explained(path, len(line)):
         observe("append", path)
         new = not path.exists()
@@ -135,6 +135,14 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         _check_schema(path, record.get("schema", SCHEMA))
         records.append(record)
     return records
+
+
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Replaces an append-only file whole, as when old lines are dropped.
+
+    Raises: DiskFull, StateDirectoryUnwritable.
+    """
+    write_whole(path, b"".join(_line(record) for record in records))
 
 
 def remove(path: Path) -> None:
@@ -191,6 +199,10 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} GiB"
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _parse(path: Path, text: bytes) -> dict[str, Any]:

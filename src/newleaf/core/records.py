@@ -1,0 +1,249 @@
+"""What is written down: journal lines, status, results of steps and attempts.
+
+Plain data with its JSON form, as contracts.md has it. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from newleaf.core.states import ENDS, State
+
+
+def stamp(moment: datetime) -> str:
+    """A time as records carry it: UTC, to the millisecond, so that files sort as they happened."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def short_stamp(moment: datetime) -> str:
+    """A time as people read it: UTC, to the second."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime:
+    """The time that `stamp` or `short_stamp` wrote. Raises: ValueError."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return found.astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """A release as records name it."""
+
+    commit: str
+    version: str | None = None
+    tag: str | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        record: dict[str, Any] = {"commit": self.commit, "version": self.version}
+        if self.tag:
+            record["tag"] = self.tag
+        return record
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any] | None) -> ReleaseRecord | None:
+        if not isinstance(record, Mapping) or not isinstance(record.get("commit"), str):
+            return None
+        return cls(record["commit"], record.get("version"), record.get("tag"))
+
+    @property
+    def name(self) -> str:
+        """For people: the version when there is one, and the short commit."""
+        return f"{self.version} ({self.commit[:9]})" if self.version else self.commit[:9]
+
+
+@dataclass(frozen=True)
+class JournalRecord:
+    """One move of one attempt."""
+
+    attempt: str
+    at: datetime
+    state: State
+    start: ReleaseRecord
+    target: ReleaseRecord
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "attempt": self.attempt,
+            "at": stamp(self.at),
+            "state": self.state.value,
+            "from": self.start.as_record(),
+            "to": self.target.as_record(),
+            "detail": dict(self.detail),
+        }
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> JournalRecord:
+        """Raises: ValueError, KeyError or TypeError for what no newleaf wrote."""
+        start, target = ReleaseRecord.read(record["from"]), ReleaseRecord.read(record["to"])
+        if start is None or target is None:
+            raise ValueError("from or to names no commit")
+        return cls(
+            record["attempt"],
+            moment(record["at"]),
+            State(record["state"]),
+            start,
+            target,
+            dict(record.get("detail") or {}),
+        )
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """An attempt as its journal records tell it."""
+
+    records: tuple[JournalRecord, ...]
+
+    @property
+    def id(self) -> str:
+        return self.records[-1].attempt
+
+    @property
+    def state(self) -> State:
+        return self.records[-1].state
+
+    @property
+    def is_open(self) -> bool:
+        return self.state not in ENDS
+
+    @property
+    def start(self) -> ReleaseRecord:
+        return self.records[0].start
+
+    @property
+    def target(self) -> ReleaseRecord:
+        return self.records[0].target
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """All details, later ones over earlier ones."""
+        merged: dict[str, Any] = {}
+        for record in self.records:
+            merged.update(record.detail)
+        return merged
+
+    def at(self, state: State) -> datetime | None:
+        """When the attempt last entered `state`."""
+        return next((record.at for record in reversed(self.records) if record.state is state), None)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step of an attempt did. `detail` is one line for people."""
+
+    name: str
+    seconds: float = 0.0
+    skipped: bool = False
+    detail: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "seconds": round(self.seconds, 3),
+            "skipped": self.skipped,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A gate that does not hold: which, why, and since when."""
+
+    gate: str
+    reason: str
+    since: datetime
+
+    def as_record(self) -> dict[str, Any]:
+        return {"gate": self.gate, "reason": self.reason, "since": short_stamp(self.since)}
+
+
+EXIT_CODES = {
+    "up_to_date": 0,
+    "updated": 0,
+    "held": 0,
+    "available": 0,
+    "ok": 0,
+    "failed": 1,
+    "usage": 2,
+    "locked": 3,
+    "waiting": 4,
+    "refused": 5,
+    "rolled_back": 6,
+    "inconsistent": 7,
+}
+"""Outcome word to exit code; `check --exit-code` alone turns `available` into 10."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an update, or a rollback, came to."""
+
+    outcome: str
+    start: ReleaseRecord | None = None
+    target: ReleaseRecord | None = None
+    commits: tuple[tuple[str, str], ...] = ()
+    commit_count: int = 0
+    steps: tuple[StepReport, ...] = ()
+    errors: tuple[dict[str, Any], ...] = ()
+    waiting_for: tuple[Waiting, ...] = ()
+    confirmed: bool | None = None
+    attempt: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.outcome]
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "from": self.start.as_record() if self.start else None,
+            "to": self.target.as_record() if self.target else None,
+            "commits": {
+                "count": self.commit_count,
+                "list": [{"id": commit, "subject": subject} for commit, subject in self.commits],
+            },
+            "steps": [step.as_record() for step in self.steps],
+            "errors": list(self.errors),
+            "waiting_for": [waiting.as_record() for waiting in self.waiting_for],
+            "confirmed": self.confirmed,
+            "attempt": self.attempt,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Status:
+    """The last published word of a host."""
+
+    status: str
+    timestamp: datetime
+    computer: str
+    app: str
+    channel: str
+    running: ReleaseRecord | None = None
+    target: ReleaseRecord | None = None
+    attempt: str | None = None
+    error: str | None = None
+    waiting_for: tuple[Waiting, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "status": self.status,
+            "timestamp": short_stamp(self.timestamp),
+            "computer": self.computer,
+            "app": self.app,
+            "channel": self.channel,
+            "running": self.running.as_record() if self.running else None,
+            "target": self.target.as_record() if self.target else None,
+            "attempt": self.attempt,
+            "error": self.error,
+            "waiting_for": [waiting.as_record() for waiting in self.waiting_for],
+        }

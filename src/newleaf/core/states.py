@@ -1,0 +1,103 @@
+"""The states of an attempt, as data, and what a kill in each of them means.
+
+`TRANSITIONS` is the whole machine; `advance` is the only way to move. The diagram in the docs is
+generated from the table. Standard library only, for the launcher's sake.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from newleaf.core.errors import InconsistentError
+
+MAX_RECORDS = 40
+"""More records than this in one attempt means that something goes round in circles."""
+
+
+class State(StrEnum):
+    """Where an attempt is. Each is written to the journal before it is acted on."""
+
+    FETCH = "fetch"
+    VERIFY = "verify"
+    STAGE = "stage"
+    WAIT = "wait"
+    SNAPSHOT = "snapshot"
+    INSTALL = "install"
+    MIGRATE = "migrate"
+    ACTIVATE = "activate"
+    RESTART = "restart"
+    CONFIRM = "confirm"
+    REVERT = "revert"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    ROLLED_BACK = "rolled_back"
+    SUPERSEDED = "superseded"
+    DISCARDED = "discarded"
+    INCONSISTENT = "inconsistent"
+
+
+ENDS = frozenset(
+    {
+        State.DONE,
+        State.FAILED,
+        State.REFUSED,
+        State.ROLLED_BACK,
+        State.SUPERSEDED,
+        State.DISCARDED,
+        State.INCONSISTENT,
+    }
+)
+
+_UNTOUCHED_ENDS = {State.FAILED, State.REFUSED, State.DISCARDED, State.INCONSISTENT}
+_LIVE = {State.REVERT, State.INCONSISTENT}
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.FETCH: frozenset({State.VERIFY} | _UNTOUCHED_ENDS),
+    State.VERIFY: frozenset({State.STAGE} | _UNTOUCHED_ENDS),
+    State.STAGE: frozenset({State.WAIT, State.SNAPSHOT, State.INSTALL, State.MIGRATE} | _UNTOUCHED_ENDS),
+    State.WAIT: frozenset(
+        {State.SNAPSHOT, State.INSTALL, State.MIGRATE, State.SUPERSEDED} | _UNTOUCHED_ENDS
+    ),
+    State.SNAPSHOT: frozenset({State.SNAPSHOT, State.INSTALL, State.MIGRATE} | _UNTOUCHED_ENDS | _LIVE),
+    State.INSTALL: frozenset({State.INSTALL, State.MIGRATE, State.ACTIVATE} | _LIVE),
+    State.MIGRATE: frozenset({State.MIGRATE, State.INSTALL, State.ACTIVATE} | _LIVE),
+    State.ACTIVATE: frozenset({State.ACTIVATE, State.RESTART} | _LIVE),
+    State.RESTART: frozenset({State.RESTART, State.CONFIRM, State.DONE, State.SUPERSEDED} | _LIVE),
+    State.CONFIRM: frozenset({State.DONE, State.SUPERSEDED} | _LIVE),
+    State.REVERT: frozenset({State.REVERT, State.FAILED, State.ROLLED_BACK, State.INCONSISTENT}),
+    **{end: frozenset() for end in ENDS},
+}
+
+BESIDE = frozenset({State.FETCH, State.VERIFY, State.STAGE})
+"""Killed here, nothing live was touched: the attempt is discarded and started over."""
+
+OWED = frozenset({State.WAIT, State.RESTART, State.CONFIRM})
+"""Here an attempt may stand for days; a newer target supersedes it."""
+
+
+def advance(state: State | None, to: State, records: int) -> State:
+    """The next state, when the table allows the move and the attempt's records are within bounds.
+
+    Raises: InconsistentError for a move that the table does not have, or too many records.
+    """
+    if records >= MAX_RECORDS and to is not State.INCONSISTENT:
+        raise TooManyRecords(records=records)
+    allowed = frozenset({State.FETCH, State.REVERT}) if state is None else TRANSITIONS[state]
+    if to not in allowed:
+        raise ImpossibleMove(state=state, to=to)
+    return to
+
+
+class TooManyRecords(InconsistentError):
+    """the attempt has {records} journal records and still did not end"""
+
+    code = "too_many_records"
+    cure = "run `newleaf why`, then `newleaf rollback` to go back to the last good release"
+
+
+class ImpossibleMove(InconsistentError):
+    """an attempt cannot move from {state} to {to}"""
+
+    code = "impossible_move"
+    cure = "this is a defect in newleaf; please report it with the journal.jsonl of this host"

@@ -1,0 +1,91 @@
+"""The journal: every move of every attempt, written before it is made.
+
+Rules: append only, fsynced; a torn last line is cut off; one attempt is open at a time; the
+table of `core.states` decides what may follow; records per attempt are bounded. Old attempts are dropped by
+rewriting the file whole, between attempts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from newleaf.core.errors import CorruptFile
+from newleaf.core.records import AttemptRecord, JournalRecord, ReleaseRecord
+from newleaf.core.states import State, advance
+from newleaf.system import files
+
+COMPACT_BYTES = 256 * 1024
+KEPT_ATTEMPTS = 50
+
+
+class Journal:
+    """Implements `core.ports.Journal` on `journal.jsonl`."""
+
+    def __init__(self, path: Path, now: Callable[[], datetime]) -> None:
+        self._path = path
+        self._now = now
+        self._attempts = _read(path)
+
+    @property
+    def open_attempt(self) -> AttemptRecord | None:
+        """The attempt that has not ended, if any."""
+        last = self.last
+        return last if last and last.is_open else None
+
+    @property
+    def last(self) -> AttemptRecord | None:
+        """The newest attempt, ended or not."""
+        return self._attempts[-1] if self._attempts else None
+
+    @property
+    def attempts(self) -> tuple[AttemptRecord, ...]:
+        """All attempts that the journal still has, oldest first."""
+        return tuple(self._attempts)
+
+    def begin(
+        self, attempt: str, start: ReleaseRecord, target: ReleaseRecord, state: State, **detail: Any
+    ) -> AttemptRecord:
+        """Opens an attempt with its first record.
+
+        Raises: InconsistentError when another one is open.
+        """
+        previous = self.open_attempt
+        if previous is not None:
+            raise CorruptFile(path=self._path, reason=f"attempt {previous.id} is still open")
+        advance(None, state, 0)
+        self._compact()
+        record = JournalRecord(attempt, self._now(), state, start, target, detail)
+        files.append_line(self._path, record.as_record())
+        self._attempts.append(AttemptRecord((record,)))
+        return self._attempts[-1]
+
+    def append(self, state: str, **detail: Any) -> None:
+        """Moves the open attempt to `state`, durably.
+
+        Raises: InconsistentError for a move that the table does not have.
+        """
+        current = self.last
+        if current is None:
+            raise CorruptFile(path=self._path, reason="no attempt is open")
+        to = advance(current.state, State(state), len(current.records))
+        record = JournalRecord(current.id, self._now(), to, current.start, current.target, detail)
+        files.append_line(self._path, record.as_record())
+        self._attempts[-1] = AttemptRecord((*current.records, record))
+
+    def _compact(self) -> None:
+        if len(self._attempts) <= KEPT_ATTEMPTS or self._path.stat().st_size < COMPACT_BYTES:
+            return
+        self._attempts = self._attempts[-KEPT_ATTEMPTS:]
+        files.write_lines(self._path, [r.as_record() for a in self._attempts for r in a.records])
+
+
+def _read(path: Path) -> list[AttemptRecord]:
+    try:
+        records = [JournalRecord.read(line) for line in files.read_lines(path)]
+    except (KeyError, ValueError, TypeError) as error:
+        raise CorruptFile(path=path, reason=f"a record is not newleaf's: {error}") from error
+    return [AttemptRecord(tuple(group)) for _, group in groupby(records, key=lambda r: r.attempt)]
