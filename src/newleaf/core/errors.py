@@ -157,3 +157,34 @@ class CommandFailed(FailedError):
     """{what} failed (exit {status}): {output}"""
 
     code = "command_failed"
+
+
+# --- channels and sources ---------------------------------------------------------------
+
+
+class PinInvalid(UsageError):
+    """{pin!r} is no version and no full commit id"""
+
+    code = "pin_invalid"
+    cure = "name a version such as 1.3.0, a tag, or the 40 digits of a commit"
+
+
+class MinorInvalid(UsageError):
+    """deployment.pinned_minor is {minor!r}, and must be two numbers in quotes"""
+
+    code = "minor_invalid"
+    cure = 'the channel stable needs one: pinned_minor = "1.3"'
+
+
+class PinMissing(FailedError):
+    """the remote has no tag for the pinned version {version} (looked for {prefix}{version})"""
+
+    code = "pin_missing"
+    cure = "push the tag, or go back to the channel with newleaf unpin"
+
+
+class BranchMissing(FailedError):
+    """the remote has no branch {branch}"""
+
+    code = "branch_missing"
+    cure = "set source.branch in host.toml to a branch that it has"
