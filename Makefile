@@ -10,6 +10,13 @@ unexport VIRTUAL_ENV
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Trust what the machine trusts, where it has a store of its own: behind a company's proxy, uv's
+# built-in certificates are not enough.
+ifneq ($(wildcard /etc/ssl/certs/*.crt /etc/pki/tls/certs/*.crt /etc/ssl/cert.pem),)
+UV_SYSTEM_CERTS ?= 1
+export UV_SYSTEM_CERTS
+endif
+
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
 .NOTPARALLEL:
