@@ -238,17 +238,21 @@ def root_is_light(tree: Tree) -> Iterator[str]:
 
 
 def standard_library_only(tree: Tree) -> Iterator[str]:
-    """The launcher, and what it takes from core, bring nothing that is installed."""
-    for module in tree:
-        chosen = module.name in STANDARD_LIBRARY_ONLY
-        if not chosen and module.layer != "launcher":
-            continue
-        for found in module.imports:
-            target = tree.resolve(found.name)
-            if target and chosen and target not in STANDARD_LIBRARY_ONLY:
-                yield module.at(found.line, f"imports {target}, which may import libraries")
-            elif not target and found.name.partition(".")[0] not in sys.stdlib_module_names:
-                yield module.at(found.line, f"imports the library {found.name}")
+    """The launcher and what it takes from core load nothing that is installed, not even by way of others."""
+    loaded_by = {m.name: m.name for m in tree if m.layer == "launcher" or m.name in STANDARD_LIBRARY_ONLY}
+    waiting = list(loaded_by)
+    while waiting:
+        name = waiting.pop()
+        package = name.rpartition(".")[0]  # is loaded first; the root is `root_is_light`'s to judge
+        for target in sorted(tree.graph[name] | ({package} & set(tree.modules)) - {"newleaf"}):
+            if target not in loaded_by:
+                loaded_by[target] = loaded_by[name]
+                waiting.append(target)
+        for found in tree.modules[name].imports:
+            library = found.name.partition(".")[0]
+            if library not in {"newleaf", *sys.stdlib_module_names}:
+                for_whom = "" if loaded_by[name] == name else f", and {loaded_by[name]} with it"
+                yield tree.modules[name].at(found.line, f"imports the library {found.name}{for_whom}")
 
 
 def core_is_pure(tree: Tree) -> Iterator[str]:

@@ -132,15 +132,18 @@ BREAKS = {
         "standard_library_only",
         {
             "launcher/a.py": "import msgspec",
-            "core/states.py": "from newleaf.core.settings import x",
-            "core/settings.py": "import msgspec",
-            "core/verdict.py": "from packaging import version",
+            "core/states.py": "from newleaf.core import release",
+            "core/release.py": "import re\nfrom packaging import tags",
         },
         [
-            "src/newleaf/core/states.py:1: imports newleaf.core.settings, which may import libraries",
-            "src/newleaf/core/verdict.py:1: imports the library packaging.version",
             "src/newleaf/launcher/a.py:1: imports the library msgspec",
+            "src/newleaf/core/release.py:2: imports the library packaging.tags, and newleaf.core.states with it",
         ],
+    ),
+    "a package of the launcher's needs a library": (
+        "standard_library_only",
+        {"core/__init__.py": "import msgspec", "core/errors.py": ""},
+        ["src/newleaf/core/__init__.py:1: imports the library msgspec, and newleaf.core.errors with it"],
     ),
     "core imports what touches the world": (
         "core_is_pure",
