@@ -133,11 +133,11 @@ BREAKS = {
         {
             "launcher/a.py": "import msgspec",
             "core/states.py": "from newleaf.core import release",
-            "core/release.py": "import re\nfrom packaging import tags",
+            "core/release.py": "import re\nimport click",
         },
         [
             "src/newleaf/launcher/a.py:1: imports the library msgspec",
-            "src/newleaf/core/release.py:2: imports the library packaging.tags, and newleaf.core.states with it",
+            "src/newleaf/core/release.py:2: imports the library click, and newleaf.core.states with it",
         ],
     ),
     "a package of the launcher's needs a library": (
