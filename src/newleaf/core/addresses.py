@@ -1,0 +1,97 @@
+"""Which addresses newleaf takes: of the git remote it fetches from, and of sockets that the launcher binds.
+
+Rules: a remote is https, ssh (`git@host:path` too), file or a plain path; http only on this machine;
+nothing that git would run as a helper (`ext::`) or hand on as an option (threats.md T16); no credentials
+inside, and no message repeats them (T29).
+"""
+
+from __future__ import annotations
+
+import re
+
+from newleaf.core.secrets import has_secret
+
+_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
+_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)\Z")
+_SCP = re.compile(r"(?P<authority>[^/:]*(?:\[[0-9A-Fa-f:]+\])?):(?P<rest>.*)\Z")
+_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
+_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?\Z")
+_INET = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*)):(?P<port>[0-9]{1,5})\Z")
+_EXPECTED = "must be https, ssh, file or a plain path"
+
+
+def read_remote(value: object) -> str:
+    """The address of a git remote.
+
+    Raises: ValueError that says what is wrong, without the secret.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{_EXPECTED}, as a text")
+    if _FORBIDDEN.search(value) or len(value) > 2048:
+        raise ValueError("must be one word of at most 2048 characters")
+    if value.startswith("-") or _HELPER.match(value):
+        raise ValueError(f"{_EXPECTED}; git's remote helpers and options are refused")
+    found = _SCHEME.match(value)
+    if found:
+        _check_scheme(found["scheme"], found["authority"])
+    elif "/" not in value.partition(":")[0] and ":" in value:
+        _check_scp(value)
+    if has_secret(value):
+        raise ValueError(_WITHOUT_CREDENTIALS)
+    return value
+
+
+def read_listen(value: object) -> str:
+    """An address that the launcher can bind: "127.0.0.1:8080", "[::1]:8080", "unix:run/app.sock".
+
+    Raises: ValueError that says what it must be.
+    """
+    expected = 'must be like "127.0.0.1:8080", "[::1]:8080" or "unix:run/app.sock"'
+    if not isinstance(value, str):
+        raise ValueError(expected)
+    if value.startswith("unix:") and len(value) > len("unix:") and not _FORBIDDEN.search(value):
+        return value
+    found = _INET.match(value)
+    if not found or int(found["port"]) > 65_535:
+        raise ValueError(expected)
+    return value
+
+
+_WITHOUT_CREDENTIALS = (
+    "must not hold credentials: use an ssh key, source.token_file, or credential helper (source.git_config)"
+)
+
+
+def _check_scheme(scheme: str, authority: str) -> None:
+    user, at, host = authority.rpartition("@")
+    if scheme == "file":
+        if authority not in ("", "localhost"):
+            raise ValueError("must be a file on this machine: file:///path")
+        return
+    if scheme == "http" and not _LOOPBACK.match(host):
+        raise ValueError(
+            f"{_EXPECTED}; http is taken from this machine alone" if not at else _WITHOUT_CREDENTIALS
+        )
+    if scheme not in ("https", "ssh", "http"):
+        raise ValueError(f"{_EXPECTED}, not {scheme}")
+    if at and (scheme != "ssh" or ":" in user):
+        raise ValueError(_WITHOUT_CREDENTIALS)
+    _check_host(user if at else None, host)
+
+
+def _check_scp(value: str) -> None:
+    found = _SCP.match(value)
+    authority, rest = (found["authority"], found["rest"]) if found else ("", "")
+    if "@" in rest.partition("/")[0]:
+        raise ValueError(_WITHOUT_CREDENTIALS)
+    user, at, host = authority.rpartition("@")
+    if not rest or rest.startswith("-"):
+        raise ValueError("must name a path after the host")
+    _check_host(user if at else None, host)
+
+
+def _check_host(user: str | None, host: str) -> None:
+    if not _HOST.match(host) or (user is not None and not _USER.match(user)):
+        raise ValueError("must name a plain host")

@@ -1,0 +1,56 @@
+"""What looks like a secret in a text that people will see, and the text without it (threats.md T29).
+
+Rules: it works by shape alone (user names and passwords in addresses, tokens in queries and options,
+well-known token prefixes), so it is the second line of defence; the first is that secrets live in files.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "****"
+
+# Everything up to the last @ before the path: a password may hold @ itself.
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#]*)@", re.IGNORECASE)
+_NAME = (
+    r"(?:[a-z0-9]+[-_.])*(?:access_?key|api[-_]?key|authorization|auth|credential|passphrase|passw(?:or)?d|pwd|secret"
+    r"|sig|signature|token)"
+)
+# token=…, X-Token: Bearer …, --token …
+_ASSIGNED = re.compile(
+    rf"(?P<name>\b{_NAME}\s*[=:]\s*|--{_NAME}\s+)(?:(?:basic|bearer|token)\s+)?[^\s&'\"]+", re.IGNORECASE
+)
+_KNOWN = re.compile(
+    r"\b(?:gh[oprsu]_[A-Za-z0-9]{8,}|github_pat_[A-Za-z0-9_]{8,}|glpat-[A-Za-z0-9_-]{8,}|xox[a-z]-[A-Za-z0-9-]{8,}"
+    r"|[0-9]{6,12}:[A-Za-z0-9_-]{30,})"
+)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#]*", re.IGNORECASE)
+
+
+def mask_text(text: str) -> str:
+    """`text` with everything that looks like a secret replaced by `****`; user names are kept."""
+    text = _USERINFO.sub(_mask_userinfo, text)
+    text = _ASSIGNED.sub(lambda found: found["name"] + MASK, text)
+    return _KNOWN.sub(MASK, text)
+
+
+def mask_path(url: str) -> str:
+    """A url whose path or query is itself the secret (a chat's webhook): what remains is where it leads."""
+    origin = _ORIGIN.match(url)
+    if not origin:
+        return MASK
+    shown = mask_text(origin[0])
+    return shown if url.rstrip("/") == origin[0] else f"{shown}/{MASK}"
+
+
+def has_secret(text: str) -> bool:
+    """Whether `mask_text` would hide a part of `text`."""
+    return mask_text(text) != text
+
+
+def _mask_userinfo(found: re.Match[str]) -> str:
+    user, colon, _ = found["user"].partition(":")
+    if colon:
+        return f"{found['scheme']}{user}:{MASK}@"
+    # A lone user name is a name in ssh, and often a token in https.
+    return found[0] if found["scheme"].lower() == "ssh://" else f"{found['scheme']}{MASK}@"
