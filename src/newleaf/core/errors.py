@@ -130,6 +130,13 @@ class StateDirectoryUnwritable(UsageError):
     cure = "make it writable for this user, or name another one with NEWLEAF_STATE_DIR"
 
 
+class StateDirectoryOnNetwork(UsageError):
+    """the state directory {path} lies on a network file system ({kind}), where kernel locks do not hold"""
+
+    code = "state_directory_on_network"
+    cure = "name a folder on a local disk with NEWLEAF_STATE_DIR"
+
+
 class DiskFull(FailedError):
     """not enough room on the disk of {path}: {free} free, {needed} needed"""
 
@@ -341,3 +348,48 @@ class StateDirectoryTaken(UsageError):
 
     code = "state_directory_taken"
     cure = "give this one its own: newleaf init --state-dir FOLDER (and NEWLEAF_STATE_DIR for its daemon)"
+
+
+# --- attempts and decisions ---------------------------------------------------------------
+
+
+class NoWayBack(UsageError):
+    """there is no earlier release on this host to go back to"""
+
+    code = "no_way_back"
+    cure = "name one: newleaf rollback --to COMMIT"
+
+
+class NoSnapshot(UsageError):
+    """no snapshot was taken when {name} was installed, so there is no data to restore"""
+
+    code = "no_snapshot"
+    cure = "leave out --data, or declare update.state_paths for the next time"
+
+
+class NotDenied(UsageError):
+    """{commit} is not denied on this host"""
+
+    code = "not_denied"
+    cure = "`newleaf why` lists the denied commits"
+
+
+class AmbiguousCommit(UsageError):
+    """{commit} stands for several denied commits: {matches}"""
+
+    code = "ambiguous_commit"
+    cure = "give more digits"
+
+
+class TooManyRecords(InconsistentError):
+    """the attempt has {records} journal records and still did not end"""
+
+    code = "too_many_records"
+    cure = "run `newleaf why`, then `newleaf rollback` to go back to the last good release"
+
+
+class ImpossibleMove(InconsistentError):
+    """an attempt cannot move from {state} to {to}"""
+
+    code = "impossible_move"
+    cure = "this is a defect in newleaf; please report it with the journal.jsonl of this host"

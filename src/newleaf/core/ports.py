@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
-from newleaf.core.release import CommitId, Release
+from newleaf.core.channels import Choice
+from newleaf.core.records import AttemptRecord, Status, Waiting
+from newleaf.core.release import Release
+from newleaf.core.requests import Request
 
 OnLine = Callable[[str], None]
 """Is given each line of progress."""
 
 
-class Clock(Protocol):
-    """Where the time comes from; read once per decision."""
+class Source(Protocol):
+    """Where releases come from: the remote, and the objects already fetched."""
 
-    def now(self) -> datetime:
-        """The time now, in UTC."""
+    def resolve(self, request: Request, live: Release) -> Choice:
+        """What the channel, or the request, names now."""
+        ...
+
+    def fetch(self, target: Release) -> None:
+        """Brings the target's objects here, nothing else."""
+        ...
+
+    def verify(self, start: Release, target: Release, *, sideways: bool) -> None:
+        """Refuses what policy refuses; `sideways` allows a target that does not descend from the start."""
+        ...
+
+    def commits(self, start: Release, target: Release) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """How many commits lie between the two, and the newest of them as (id, subject)."""
         ...
 
 
 class Layout(Protocol):
     """How releases lie on disk. Every method may be called again after a kill, with the same effect."""
 
-    def live(self) -> CommitId:
-        """The commit that a start of the daemon would load now."""
+    def live(self) -> Release:
+        """What a start of the daemon would load now."""
         ...
 
     def stage(self, release: Release) -> None:
         """Makes the release ready beside the live one, touching nothing live."""
         ...
 
-    def place(self, release: Release) -> None:
+    def place(self, release: Release, *, sideways: bool) -> None:
         """Moves the live tree to the release, where the layout has only one tree."""
         ...
 
-    def activate(self, release: Release) -> None:
-        """Makes the release the one that a start of the daemon loads."""
+    def activate(self, release: Release) -> list[str]:
+        """Makes the release the one that a start of the daemon loads; returns what people should know."""
         ...
 
 
@@ -52,12 +68,94 @@ class Environment(Protocol):
         ...
 
 
-class Journal(Protocol):
-    """Where every move of an attempt is written before it is made."""
+@dataclass(frozen=True)
+class Pending:
+    """The migrations that will run, and those among them that need the daemon stopped.
 
-    def append(self, state: str, **detail: object) -> None:
-        """Adds a record, durably."""
+    `declared` says whether there is data to keep before they do.
+    """
+
+    names: tuple[str, ...] = ()
+    offline: tuple[str, ...] = ()
+    declared: bool = False
+
+
+class Data(Protocol):
+    """The app's data on its way from one release to the next."""
+
+    def pending(self) -> Pending:
+        """What is left to migrate."""
+        ...
+
+    def snapshot(self) -> str:
+        """Keeps the declared data as it is now; returns a line for people, empty when none is declared."""
+        ...
+
+    def migrate(self, on_line: OnLine) -> tuple[str, ...]:
+        """Runs what is pending; returns the names of what ran."""
+        ...
+
+    def restore(self) -> str:
+        """Puts the kept data back; returns where what was written meanwhile lies now."""
         ...
 
 
-__all__ = ["Clock", "CommitId", "Environment", "Journal", "Layout", "OnLine", "Release"]
+class Restarts(Protocol):
+    """How the daemon comes to run the new release, and how it reports."""
+
+    def daemon_runs(self) -> bool:
+        """Whether a process that has reported itself is alive."""
+        ...
+
+    def restart(self, attempt: AttemptRecord) -> str | None:
+        """Asks for the restart; returns why it is still owed, None when it is done."""
+        ...
+
+    def running(self) -> Release | None:
+        """What the live process reported; None when none has."""
+        ...
+
+    def await_report(self, attempt: AttemptRecord, seconds: float) -> bool:
+        """Waits until a process started after the attempt's restart reports the target."""
+        ...
+
+
+class Gates(Protocol):
+    """The conditions on touching anything live, and on restarting."""
+
+    def judge(self, attempt: AttemptRecord, request: Request, before: str) -> tuple[Waiting, ...]:
+        """The gates that do not hold now, before the install or before the restart."""
+        ...
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Keeps new jobs from starting while the live tree is changed."""
+        ...
+
+    def release(self) -> None:
+        """Gives back what was taken for the attempt (the lease)."""
+        ...
+
+
+class Reporter(Protocol):
+    """Who is told what happens: the terminal, the status file, the log, the notices."""
+
+    def publish(self, status: Status) -> None:
+        """A new status word."""
+        ...
+
+    def line(self, text: str) -> None:
+        """A line of progress."""
+        ...
+
+
+__all__ = [
+    "Data",
+    "Environment",
+    "Gates",
+    "Layout",
+    "OnLine",
+    "Pending",
+    "Reporter",
+    "Restarts",
+    "Source",
+]

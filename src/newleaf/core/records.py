@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from newleaf.core.release import Release
 from newleaf.core.states import ENDS, State
 
 
@@ -32,40 +33,14 @@ def moment(text: str) -> datetime:
 
 
 @dataclass(frozen=True)
-class ReleaseRecord:
-    """A release as records name it."""
-
-    commit: str
-    version: str | None = None
-    tag: str | None = None
-
-    def as_record(self) -> dict[str, Any]:
-        record: dict[str, Any] = {"commit": self.commit, "version": self.version}
-        if self.tag:
-            record["tag"] = self.tag
-        return record
-
-    @classmethod
-    def read(cls, record: Mapping[str, Any] | None) -> ReleaseRecord | None:
-        if not isinstance(record, Mapping) or not isinstance(record.get("commit"), str):
-            return None
-        return cls(record["commit"], record.get("version"), record.get("tag"))
-
-    @property
-    def name(self) -> str:
-        """For people: the version when there is one, and the short commit."""
-        return f"{self.version} ({self.commit[:9]})" if self.version else self.commit[:9]
-
-
-@dataclass(frozen=True)
 class JournalRecord:
     """One move of one attempt."""
 
     attempt: str
     at: datetime
     state: State
-    start: ReleaseRecord
-    target: ReleaseRecord
+    start: Release
+    target: Release
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
@@ -81,7 +56,7 @@ class JournalRecord:
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> JournalRecord:
         """Raises: ValueError, KeyError or TypeError for what no newleaf wrote."""
-        start, target = ReleaseRecord.read(record["from"]), ReleaseRecord.read(record["to"])
+        start, target = Release.read(record["from"]), Release.read(record["to"])
         if start is None or target is None:
             raise ValueError("from or to names no commit")
         return cls(
@@ -113,11 +88,11 @@ class AttemptRecord:
         return self.state not in ENDS
 
     @property
-    def start(self) -> ReleaseRecord:
+    def start(self) -> Release:
         return self.records[0].start
 
     @property
-    def target(self) -> ReleaseRecord:
+    def target(self) -> Release:
         return self.records[0].target
 
     @property
@@ -185,8 +160,8 @@ class Result:
     """What an update, or a rollback, came to."""
 
     outcome: str
-    start: ReleaseRecord | None = None
-    target: ReleaseRecord | None = None
+    start: Release | None = None
+    target: Release | None = None
     commits: tuple[tuple[str, str], ...] = ()
     commit_count: int = 0
     steps: tuple[StepReport, ...] = ()
@@ -227,8 +202,8 @@ class Status:
     computer: str
     app: str
     channel: str
-    running: ReleaseRecord | None = None
-    target: ReleaseRecord | None = None
+    running: Release | None = None
+    target: Release | None = None
     attempt: str | None = None
     error: str | None = None
     waiting_for: tuple[Waiting, ...] = ()

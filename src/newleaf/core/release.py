@@ -1,9 +1,10 @@
-"""What a release is, and which one a channel picks."""
+"""What a release is: one commit and its version. Standard library only."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NewType
+from typing import Any, NewType
 
 CommitId = NewType("CommitId", str)
 """A full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits."""
@@ -16,3 +17,22 @@ class Release:
     commit: CommitId
     version: str | None = None
     tag: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For people: the version when there is one, and the short commit."""
+        return f"{self.version} ({self.commit[:9]})" if self.version else self.commit[:9]
+
+    def as_record(self) -> dict[str, Any]:
+        """The release as records and JSON output carry it."""
+        record: dict[str, Any] = {"commit": self.commit, "version": self.version}
+        if self.tag:
+            record["tag"] = self.tag
+        return record
+
+    @classmethod
+    def read(cls, record: object) -> Release | None:
+        """The release that `as_record` wrote; None for anything else."""
+        if not isinstance(record, Mapping) or not isinstance(record.get("commit"), str):
+            return None
+        return cls(CommitId(record["commit"]), record.get("version"), record.get("tag"))

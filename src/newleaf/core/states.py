@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from newleaf.core.errors import InconsistentError
+from newleaf.core.errors import ImpossibleMove, TooManyRecords
 
 MAX_RECORDS = 40
 """More records than this in one attempt means that something goes round in circles."""
@@ -56,18 +56,19 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.FETCH: frozenset({State.VERIFY} | _UNTOUCHED_ENDS),
     State.VERIFY: frozenset({State.STAGE} | _UNTOUCHED_ENDS),
     State.STAGE: frozenset({State.WAIT, State.SNAPSHOT, State.INSTALL, State.MIGRATE} | _UNTOUCHED_ENDS),
-    State.WAIT: frozenset(
-        {State.SNAPSHOT, State.INSTALL, State.MIGRATE, State.SUPERSEDED} | _UNTOUCHED_ENDS
-    ),
+    State.WAIT: frozenset({State.SNAPSHOT, State.INSTALL, State.MIGRATE, State.SUPERSEDED} | _UNTOUCHED_ENDS),
     State.SNAPSHOT: frozenset({State.SNAPSHOT, State.INSTALL, State.MIGRATE} | _UNTOUCHED_ENDS | _LIVE),
     State.INSTALL: frozenset({State.INSTALL, State.MIGRATE, State.ACTIVATE} | _LIVE),
     State.MIGRATE: frozenset({State.MIGRATE, State.INSTALL, State.ACTIVATE} | _LIVE),
-    State.ACTIVATE: frozenset({State.ACTIVATE, State.RESTART} | _LIVE),
+    State.ACTIVATE: frozenset({State.ACTIVATE, State.RESTART, State.DONE} | _LIVE),
     State.RESTART: frozenset({State.RESTART, State.CONFIRM, State.DONE, State.SUPERSEDED} | _LIVE),
     State.CONFIRM: frozenset({State.DONE, State.SUPERSEDED} | _LIVE),
     State.REVERT: frozenset({State.REVERT, State.FAILED, State.ROLLED_BACK, State.INCONSISTENT}),
     **{end: frozenset() for end in ENDS},
 }
+
+BEGINNINGS = frozenset({State.FETCH, State.WAIT})
+"""An attempt begins by fetching; a repair of what is live has nothing to fetch."""
 
 BESIDE = frozenset({State.FETCH, State.VERIFY, State.STAGE})
 """Killed here, nothing live was touched: the attempt is discarded and started over."""
@@ -83,21 +84,7 @@ def advance(state: State | None, to: State, records: int) -> State:
     """
     if records >= MAX_RECORDS and to is not State.INCONSISTENT:
         raise TooManyRecords(records=records)
-    allowed = frozenset({State.FETCH, State.REVERT}) if state is None else TRANSITIONS[state]
+    allowed = BEGINNINGS if state is None else TRANSITIONS[state]
     if to not in allowed:
         raise ImpossibleMove(state=state, to=to)
     return to
-
-
-class TooManyRecords(InconsistentError):
-    """the attempt has {records} journal records and still did not end"""
-
-    code = "too_many_records"
-    cure = "run `newleaf why`, then `newleaf rollback` to go back to the last good release"
-
-
-class ImpossibleMove(InconsistentError):
-    """an attempt cannot move from {state} to {to}"""
-
-    code = "impossible_move"
-    cure = "this is a defect in newleaf; please report it with the journal.jsonl of this host"

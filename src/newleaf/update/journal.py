@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from newleaf.core.errors import CorruptFile
-from newleaf.core.records import AttemptRecord, JournalRecord, ReleaseRecord
+from newleaf.core.records import AttemptRecord, JournalRecord
+from newleaf.core.release import Release
 from newleaf.core.states import State, advance
 from newleaf.system import files
 
@@ -47,7 +48,7 @@ class Journal:
         return tuple(self._attempts)
 
     def begin(
-        self, attempt: str, start: ReleaseRecord, target: ReleaseRecord, state: State, **detail: Any
+        self, attempt: str, start: Release, target: Release, state: State, **detail: Any
     ) -> AttemptRecord:
         """Opens an attempt with its first record.
 

@@ -1,0 +1,22 @@
+"""What a trigger asks for: one record, whoever asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Request:
+    """An update that somebody, or something, asks for.
+
+    `origin` names the asker for the lock and the log. `to` is a version or a commit, `branch` another branch
+    for this one attempt. `now` skips the window, age and cooldown gates, `force_busy` the idle gate.
+    `wait_seconds` is how long to wait for the new process to report.
+    """
+
+    origin: str = "command line"
+    to: str | None = None
+    branch: str | None = None
+    now: bool = False
+    force_busy: bool = False
+    wait_seconds: float = 0.0

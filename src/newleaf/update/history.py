@@ -1,0 +1,106 @@
+"""The history: a line an ended attempt, kept for people and for the next decisions.
+
+A later line with the same attempt id completes an earlier one: the daemon's own report arrives
+after the attempt has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from newleaf.core.records import moment
+from newleaf.core.release import Release
+from newleaf.system import files
+
+COMPACT_BYTES = 1024 * 1024
+KEPT_LINES = 500
+COMPLETED = ("updated", "started", "ok")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attempt that ended, as its line says."""
+
+    line: Mapping[str, Any]
+
+    @property
+    def attempt(self) -> str | None:
+        return self.line.get("attempt")
+
+    @property
+    def at(self) -> datetime:
+        return moment(str(self.line["at"]))
+
+    @property
+    def outcome(self) -> str:
+        return str(self.line.get("outcome", ""))
+
+    @property
+    def start(self) -> Release | None:
+        return Release.read(self.line.get("from"))
+
+    @property
+    def target(self) -> Release | None:
+        return Release.read(self.line.get("to"))
+
+    @property
+    def confirmed(self) -> bool | None:
+        return self.line.get("confirmed")
+
+    @property
+    def restarted(self) -> bool:
+        """Whether the attempt restarted the daemon."""
+        return bool(self.line.get("restarted"))
+
+
+class History:
+    """`history.jsonl`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def entries(self) -> list[Entry]:
+        """Every attempt once, as its newest line tells it, oldest first."""
+        merged: dict[str, Entry] = {}
+        for number, line in enumerate(files.read_lines(self._path)):
+            key = line.get("attempt") or f"#{number}"
+            merged[key] = Entry({**(merged[key].line if key in merged else {}), **line})
+        return list(merged.values())
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Appends a line, durably."""
+        if self._path.exists() and self._path.stat().st_size > COMPACT_BYTES:
+            files.write_lines(self._path, files.read_lines(self._path)[-KEPT_LINES:])
+        files.append_line(self._path, line)
+
+    def last_failure(self) -> Entry | None:
+        """The newest attempt that did not succeed, unless a later one did."""
+        last = next(reversed(self.entries()), None)
+        return last if last and last.outcome in ("failed", "refused", "rolled_back", "inconsistent") else None
+
+    def last_update_at(self) -> datetime | None:
+        """When the last attempt was completed."""
+        return next((e.at for e in reversed(self.entries()) if e.outcome == "updated"), None)
+
+    def restarts(self) -> list[datetime]:
+        """When the daemon was restarted by an attempt."""
+        return [entry.at for entry in self.entries() if entry.restarted]
+
+    def way_back(self, live: str, denied: Iterable[str]) -> Release | None:
+        """Where `rollback` goes: the last confirmed release, else the last completed attempt's start.
+
+        Neither the live release nor a denied one.
+        """
+        unwanted = {live, *denied}
+        entries = [entry for entry in reversed(self.entries()) if entry.outcome in COMPLETED]
+        for entry in entries:
+            if entry.confirmed and entry.target and entry.target.commit not in unwanted:
+                return entry.target
+        for entry in entries:
+            if entry.start and entry.start.commit not in unwanted:
+                return entry.start
+        return None

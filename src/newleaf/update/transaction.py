@@ -1,0 +1,138 @@
+"""From a request to an outcome.
+
+What is open is finished first, then the channel is asked, then one attempt is walked. The caller holds `update.lock`. An open attempt is resumed, discarded (nothing live was touched), or,
+while it is owed, superseded by a newer target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from newleaf.core.decide import Decision, decide
+from newleaf.core.errors import NewleafError, NoSnapshot, NoWayBack, UsageError
+from newleaf.core.records import AttemptRecord, Result, Status, StepReport
+from newleaf.core.release import Release
+from newleaf.core.requests import Request
+from newleaf.core.states import BESIDE, OWED, State
+from newleaf.update.attempt import REPAIR, ROLLBACK, Attempt, Parts
+
+
+@dataclass
+class Transaction:
+    """Brings the host to its target, or back. `suspended` says why this host does nothing now."""
+
+    parts: Parts
+    new_id: Callable[[], str]
+    suspended: str | None = None
+
+    def update(self, request: Request) -> Result:
+        """One attempt at most. Failures of host or remote end in a Result; only usage errors raise."""
+        begun = self._finish_what_is_open(request)
+        if begun is not None:
+            return begun
+        live = self.parts.layout.live()
+        if self.suspended:
+            return self._stay(live, Decision(False, "held", self.suspended))
+        try:
+            choice = self.parts.source.resolve(request, live)
+            decision = decide(live.commit, choice.target, choice.message, self.parts.decisions.denied)
+        except UsageError:
+            raise
+        except NewleafError as error:
+            return self._unresolved(live, error)
+        target, owed = choice.target, self.parts.journal.open_attempt
+        if target is None or not decision.move:
+            return self._stay_or_repair(live, owed, decision, request)
+        if owed and owed.target.commit == target.commit:
+            return Attempt(self.parts, request).walk()
+        if owed:
+            self.parts.journal.append(State.SUPERSEDED)
+        sideways = {"sideways": True} if choice.sideways or request.branch else {}
+        return self._begin(live, target, State.FETCH, request, **sideways)
+
+    def rollback(self, to: Release | None, snapshot: str | None, request: Request) -> Result:
+        """Goes back to `to`; with `snapshot` (an attempt's id) the data it kept is restored too.
+
+        Raises: NoWayBack.
+        """
+        live = self.parts.layout.live()
+        if to is None:
+            to = self.parts.history.way_back(live.commit, self.parts.decisions.denied)
+        if to is None or to.commit == live.commit:
+            raise NoWayBack
+        self._close_open_attempt()
+        data = {"data": True, "snapshot": snapshot} if snapshot else {}
+        return self._begin(live, to, State.FETCH, request, kind=ROLLBACK, sideways=True, **data)
+
+    def snapshot_of(self, live: Release) -> str:
+        """The attempt that kept the data before `live` was installed.
+
+        Raises: NoSnapshot.
+        """
+        for attempt in reversed(self.parts.journal.attempts):
+            if attempt.target.commit == live.commit and attempt.at(State.SNAPSHOT):
+                return attempt.id
+        raise NoSnapshot(name=live.name)
+
+    def _finish_what_is_open(self, request: Request) -> Result | None:
+        owed = self.parts.journal.open_attempt
+        if owed is None or owed.state in OWED:
+            return None
+        if owed.state in BESIDE:
+            self.parts.journal.append(State.DISCARDED)
+            return None
+        return Attempt(self.parts, request).walk()
+
+    def _close_open_attempt(self) -> None:
+        owed = self.parts.journal.open_attempt
+        if owed:
+            end = State.DISCARDED if owed.state in BESIDE or owed.state is State.WAIT else State.SUPERSEDED
+            self.parts.journal.append(end)
+
+    def _begin(
+        self, live: Release, target: Release, state: State, request: Request, **detail: object
+    ) -> Result:
+        self.parts.journal.begin(self.new_id(), live, target, state, origin=request.origin, **detail)
+        return Attempt(self.parts, request).walk(fresh=True)
+
+    def _stay_or_repair(
+        self, live: Release, owed: AttemptRecord | None, decision: Decision, request: Request
+    ) -> Result:
+        """Nothing to move to. A restart may be owed all the same, or dependencies (lessons.md L13)."""
+        if owed and owed.state is not State.WAIT and owed.target.commit == live.commit:
+            return Attempt(self.parts, request).walk()
+        if owed:
+            self.parts.journal.append(State.DISCARDED if owed.state is State.WAIT else State.SUPERSEDED)
+        if decision.outcome == "up_to_date":
+            self.parts.clear_signal()
+            if self._environment_owed(live):
+                return self._begin(live, live, State.WAIT, request, kind=REPAIR)
+        return self._stay(live, decision)
+
+    def _environment_owed(self, live: Release) -> str | None:
+        here = AttemptRecord(())
+        return self.parts.parts_for(live, here).environment.owed()
+
+    def _stay(self, live: Release, decision: Decision) -> Result:
+        running = self.parts.restarts.running()
+        confirmed = True if running and running.commit == live.commit else None
+        notes = (decision.reason,) if decision.reason else ()
+        return Result(decision.outcome, live, live, confirmed=confirmed, notes=notes)
+
+    def _unresolved(self, live: Release, error: NewleafError) -> Result:
+        """The remote could not be asked, or what it says is refused: nothing was begun."""
+        identity = self.parts.identity
+        self.parts.reporter.publish(
+            Status(
+                "update_failed",
+                self.parts.now(),
+                identity.computer,
+                identity.app,
+                identity.channel,
+                running=self.parts.restarts.running(),
+                error=error.message,
+            )
+        )
+        steps = (StepReport("fetch", detail=error.message),)
+        return Result(error.outcome, live, None, steps=steps, errors=(error.as_record(),))
