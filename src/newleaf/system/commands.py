@@ -27,8 +27,21 @@ MASK = "****"
 
 
 @dataclass(frozen=True)
+class Channel:
+    """A connected pair of descriptors for talking with the child beside its output.
+
+    `theirs` is inherited by the child and closed here once it runs; `hear` gets each chunk that arrives at
+    `ours`, empty at its end.
+    """
+
+    ours: int
+    theirs: int
+    hear: Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
 class Command:
-    """What to run. `what` names it in messages ("git fetch"); `on_line` sees each line of output as it comes."""
+    """What to run. `what` names it in messages ("git fetch"); `on_line` sees each line of output at once."""
 
     argv: Sequence[str]
     what: str
@@ -38,6 +51,7 @@ class Command:
     stdin: bytes | None = None
     on_line: Callable[[str], None] | None = None
     pass_fds: tuple[int, ...] = ()
+    channel: Channel | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class Finished:
 
 @dataclass
 class Runner:
-    """Runs commands. `secrets` are masked in everything kept; `on_start` is told each child's process group."""
+    """Runs commands. `secrets` are masked in what is kept; `on_start` is told each child's process group."""
 
     secrets: tuple[str, ...] = ()
     on_start: Callable[[int], None] | None = None
@@ -101,13 +115,13 @@ class Runner:
     def _read(
         self, child: subprocess.Popen[bytes], command: Command, deadline: float
     ) -> tuple[bytes, tuple[str, ...]]:
-        kept = bytearray()
-        tail: deque[str] = deque(maxlen=KEPT_LINES)
-        partial = {"stdout": b"", "stderr": b""}
+        gathered = _Gathered(self, command)
         unsent = memoryview(command.stdin or b"")
         with selectors.DefaultSelector() as selector:
             for name in ("stdout", "stderr"):
                 selector.register(getattr(child, name), selectors.EVENT_READ, name)
+            if command.channel:
+                selector.register(command.channel.ours, selectors.EVENT_READ, "channel")
             if child.stdin:
                 os.set_blocking(child.stdin.fileno(), False)
                 selector.register(child.stdin, selectors.EVENT_WRITE, "stdin")
@@ -123,24 +137,11 @@ class Runner:
                             selector.unregister(key.fileobj)
                             _close(child.stdin)
                         continue
-                    chunk = os.read(key.fd, 65536)
-                    if key.data == "stdout" and len(kept) < self.kept_bytes:
-                        kept += chunk
-                    *lines, rest = (partial[key.data] + chunk).replace(b"\r", b"\n").split(b"\n")
-                    partial[key.data] = rest[-8192:]
+                    chunk = _receive(key.fd)
                     if not chunk:
                         selector.unregister(key.fileobj)
-                        lines, partial[key.data] = ([rest] if rest else []), b""
-                    for line in lines:
-                        self._keep(line, tail, command.on_line)
-        return bytes(kept), tuple(tail)
-
-    def _keep(self, line: bytes, tail: deque[str], on_line: Callable[[str], None] | None) -> None:
-        text = self.mask(line[-8192:].decode(errors="replace"))
-        if text.strip():
-            tail.append(text)
-            if on_line:
-                on_line(text)
+                    gathered.take(key.data, chunk)
+        return bytes(gathered.stdout), tuple(gathered.tail)
 
     @staticmethod
     def _feed(child: subprocess.Popen[bytes], unsent: memoryview) -> memoryview:
@@ -153,7 +154,49 @@ class Runner:
             return unsent[:0]
 
 
+class _Gathered:
+    """What a child has said so far."""
+
+    def __init__(self, runner: Runner, command: Command) -> None:
+        self.stdout = bytearray()
+        self.tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self._runner = runner
+        self._command = command
+        self._partial = {"stdout": b"", "stderr": b""}
+
+    def take(self, stream: str, chunk: bytes) -> None:
+        """A chunk of `stream`; an empty one is its end."""
+        if stream == "channel":
+            assert self._command.channel is not None
+            self._command.channel.hear(chunk)
+            return
+        if stream == "stdout" and len(self.stdout) < self._runner.kept_bytes:
+            self.stdout += chunk
+        *lines, rest = (self._partial[stream] + chunk).replace(b"\r", b"\n").split(b"\n")
+        self._partial[stream] = rest[-8192:]
+        if not chunk:
+            lines, self._partial[stream] = ([rest] if rest else []), b""
+        for line in lines:
+            self._keep(line)
+
+    def _keep(self, line: bytes) -> None:
+        text = self._runner.mask(line[-8192:].decode(errors="replace"))
+        if text.strip():
+            self.tail.append(text)
+            if self._command.on_line:
+                self._command.on_line(text)
+
+
+def _receive(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except ConnectionResetError:
+        # A child that was killed before it read our last word on its channel.
+        return b""
+
+
 def _spawn(command: Command) -> subprocess.Popen[bytes]:
+    inherited = (*command.pass_fds, command.channel.theirs) if command.channel else command.pass_fds
     try:
         return subprocess.Popen(
             list(command.argv),
@@ -163,18 +206,22 @@ def _spawn(command: Command) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            pass_fds=command.pass_fds,
+            pass_fds=inherited,
         )
     except FileNotFoundError as error:
         if error.filename == str(command.cwd):
-            raise CommandFailed(what=command.what, status="none", output=f"{command.cwd} is missing") from error
+            output = f"{command.cwd} is missing"
+            raise CommandFailed(what=command.what, status="none", output=output) from error
         raise ProgramMissing(program=command.argv[0]) from error
     except OSError as error:
         raise CommandFailed(what=command.what, status="none", output=str(error)) from error
+    finally:
+        if command.channel:
+            os.close(command.channel.theirs)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """Ends whatever is left of the child's group (asked first when the child still runs); closes its pipes."""
+    """Ends whatever is left of the child's group (asked first while the child runs), closes its pipes."""
     if child.poll() is None:
         _signal_group(child, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
