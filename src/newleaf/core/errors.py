@@ -336,11 +336,11 @@ class MinorUnknown(UsageError):
     cure = "tag a release first (git tag v1.0.0), or begin with newleaf init --channel beta"
 
 
-class ChannelKept(UsageError):
-    """{path} says channel {kept}, and init never changes what is there; --channel asked for {asked}"""
+class SettingKept(UsageError):
+    """{path} says {key} = "{kept}", and init never changes what is there; {option} asked for {asked}"""
 
-    code = "channel_kept"
-    cure = 'write channel = "{asked}" below [deployment] in {path}'
+    code = "setting_kept"
+    cure = 'write {key} = "{asked}" into {path} by hand, or leave {option} out'
 
 
 class StateDirectoryTaken(UsageError):
