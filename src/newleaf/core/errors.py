@@ -166,6 +166,33 @@ class CommandFailed(FailedError):
     code = "command_failed"
 
 
+# --- settings ---------------------------------------------------------------------------
+
+
+class SettingsUnreadable(UsageError):
+    """{file}, line {line}: {reason}"""
+
+    code = "settings_unreadable"
+    cure = "mend that line; strings stand in quotes, and a table begins with its name in brackets"
+
+
+class SettingsInvalid(UsageError):
+    """{listed}"""
+
+    code = "settings_invalid"
+    cure = "docs/reference/settings.md lists every setting; `newleaf config --check` says when all is well"
+
+    def as_record(self) -> dict[str, object]:
+        return {**super().as_record(), "problems": self.facts.get("problems", [])}
+
+
+class SettingsFileUnreadable(UsageError):
+    """{file} cannot be read: {reason}"""
+
+    code = "settings_file_unreadable"
+    cure = "make it a file that this user may read: ls -l {file}"
+
+
 # --- channels and sources ---------------------------------------------------------------
 
 
@@ -201,6 +228,13 @@ class UrlInvalid(UsageError):
     """{what}: the address {url} {reason}"""
 
     code = "url_invalid"
+
+
+class ProxyInvalid(UsageError):
+    """the proxy that the environment names (https_proxy, http_proxy, all_proxy) is not http://host:port"""
+
+    code = "proxy_invalid"
+    cure = "correct the variable, or list the host in no_proxy"
 
 
 class AddressRefused(RefusedError):
@@ -393,3 +427,10 @@ class ImpossibleMove(InconsistentError):
 
     code = "impossible_move"
     cure = "this is a defect in newleaf; please report it with the journal.jsonl of this host"
+
+
+class RestartBudgetSpent(InconsistentError):
+    """the daemon was restarted {count} times in {span}: no more restarts before {until}"""
+
+    code = "restart_budget_spent"
+    cure = "see `newleaf history` for why it restarts so often; restart.budget sets the limit"

@@ -100,6 +100,15 @@ class Data(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Restarted:
+    """What came of asking for a restart: done, nothing to restart (`skipped`), or why it is still `owed`."""
+
+    detail: str = ""
+    skipped: bool = False
+    owed: bool = False
+
+
 class Restarts(Protocol):
     """How the daemon comes to run the new release, and how it reports."""
 
@@ -107,8 +116,8 @@ class Restarts(Protocol):
         """Whether a process that has reported itself is alive."""
         ...
 
-    def restart(self, attempt: AttemptRecord) -> str | None:
-        """Asks for the restart; returns why it is still owed, None when it is done."""
+    def restart(self, attempt: AttemptRecord) -> Restarted:
+        """Asks for the restart, unless a process started since the attempt entered it has reported already."""
         ...
 
     def running(self) -> Release | None:
@@ -156,6 +165,7 @@ __all__ = [
     "OnLine",
     "Pending",
     "Reporter",
+    "Restarted",
     "Restarts",
     "Source",
 ]

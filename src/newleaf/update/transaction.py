@@ -1,7 +1,8 @@
 """From a request to an outcome.
 
-What is open is finished first, then the channel is asked, then one attempt is walked. The caller holds `update.lock`. An open attempt is resumed, discarded (nothing live was touched), or,
-while it is owed, superseded by a newer target.
+What is open is finished first, then the channel is asked, then one attempt is walked. The caller holds
+`update.lock`. An open attempt is resumed, discarded (nothing live was touched), or, while it is owed,
+superseded by a newer target.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from newleaf.core.records import AttemptRecord, Result, Status, StepReport
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
 from newleaf.core.states import BESIDE, OWED, State
-from newleaf.update.attempt import REPAIR, ROLLBACK, Attempt, Parts
+from newleaf.update.attempt import Attempt
+from newleaf.update.parts import REPAIR, ROLLBACK, Parts
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Transaction:
         if to is None or to.commit == live.commit:
             raise NoWayBack
         self._close_open_attempt()
-        data = {"data": True, "snapshot": snapshot} if snapshot else {}
+        data = {"snapshot": snapshot} if snapshot else {}
         return self._begin(live, to, State.FETCH, request, kind=ROLLBACK, sideways=True, **data)
 
     def snapshot_of(self, live: Release) -> str:
@@ -111,8 +113,7 @@ class Transaction:
         return self._stay(live, decision)
 
     def _environment_owed(self, live: Release) -> str | None:
-        here = AttemptRecord(())
-        return self.parts.parts_for(live, here).environment.owed()
+        return self.parts.parts_for(live, None).environment.owed()
 
     def _stay(self, live: Release, decision: Decision) -> Result:
         running = self.parts.restarts.running()

@@ -1,0 +1,125 @@
+"""The account of one attempt: what its steps did, what is published, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from newleaf.core.errors import NewleafError
+from newleaf.core.ports import Pending
+from newleaf.core.records import AttemptRecord, Result, Status, StepReport, Waiting, stamp
+from newleaf.core.states import State
+from newleaf.update.parts import UPDATE, Parts, TargetParts
+
+_END_WORDS = {State.ROLLED_BACK: "rolled_back", State.INCONSISTENT: "inconsistent"}
+
+
+@dataclass
+class Account:
+    """What is known, and told, of the attempt that the journal has last."""
+
+    parts: Parts
+    steps: list[StepReport] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def record(self) -> AttemptRecord:
+        """The attempt as the journal has it now."""
+        last = self.parts.journal.last
+        assert last is not None
+        return last
+
+    @property
+    def kind(self) -> str:
+        return str(self.record.detail.get("kind", UPDATE))
+
+    @property
+    def target(self) -> TargetParts:
+        """What the target's settings govern."""
+        return self.parts.parts_for(self.record.target, self.record)
+
+    @property
+    def pending(self) -> Pending:
+        """The migrations that this attempt has before it."""
+        return self.target.data.pending() if self.kind == UPDATE else Pending()
+
+    def publish(self, word: str, error: str | None = None, waiting_for: tuple[Waiting, ...] = ()) -> None:
+        """Tells the world a status word. What runs is unknown from the restart to the next report."""
+        identity, record = self.parts.identity, self.record
+        running = None if word == "restarting" else self.parts.restarts.running()
+        status = Status(
+            word,
+            self.parts.now(),
+            identity.computer,
+            identity.app,
+            identity.channel,
+            running=running,
+            target=record.target if record.is_open else None,
+            attempt=record.id,
+            error=error,
+            waiting_for=waiting_for,
+        )
+        self.parts.reporter.publish(status)
+
+    def result(self, outcome: str, **fields: Any) -> Result:
+        """The outcome with everything that led to it."""
+        start, target = self.record.start, self.record.target
+        try:
+            count, commits = self.parts.source.commits(start, target)
+        except NewleafError:  # the objects may not be here; the outcome is told all the same
+            count, commits = 0, ()
+        return Result(
+            outcome,
+            start,
+            target,
+            commits,
+            count,
+            steps=tuple(self.steps),
+            attempt=self.record.id,
+            notes=tuple(note for note in self.notes if note),
+            **fields,
+        )
+
+    def waits(self, *waiting: Waiting) -> Result:
+        """The attempt stays open and owed."""
+        self.publish("waiting", waiting_for=waiting)
+        return self.result("waiting", waiting_for=waiting)
+
+    def stays(self, error: NewleafError, outcome: str) -> Result:
+        """The attempt stays open after a failure that the next try may overcome."""
+        self.publish("update_failed" if outcome == "failed" else outcome, error=error.message)
+        return self.result(outcome, errors=(error.as_record(),))
+
+    def ends(self, state: State, outcome: str, *errors: dict[str, Any]) -> Result:
+        """The attempt has failed: it is closed, remembered and published."""
+        self.parts.journal.append(state)
+        result = self.result(outcome, errors=errors)
+        self.remember(result)
+        first = str(errors[0]["message"]) if errors else None
+        self.publish(_END_WORDS.get(state, "update_failed"), error=first)
+        return result
+
+    def deny(self, why: str) -> None:
+        """Remembers that the target failed here."""
+        self.parts.decisions.deny(self.record.target.commit, why, self.record.id, self.parts.now())
+
+    def remember(self, result: Result, *, restarted: bool = False) -> None:
+        """Writes the line of the history, and gives back what the attempt had taken."""
+        record = self.record
+        line = {
+            "attempt": record.id,
+            "at": stamp(self.parts.now()),
+            "began": stamp(record.records[0].at),
+            "kind": self.kind,
+            "origin": record.detail.get("origin"),
+            "outcome": result.outcome,
+            "from": record.start.as_record(),
+            "to": record.target.as_record(),
+            "durations": {step.name: round(step.seconds, 3) for step in result.steps if not step.skipped},
+            "confirmed": result.confirmed,
+            "restarted": restarted,
+            "errors": list(result.errors),
+            "notes": list(result.notes),
+        }
+        self.parts.history.add(line)
+        self.parts.gates.release()

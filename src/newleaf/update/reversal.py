@@ -1,0 +1,68 @@
+"""The way back of an attempt that failed after it had touched the live tree: data, tree, dependencies.
+
+Each part may be made again after a kill. A release whose data had to be restored is denied; anything
+else is only retried.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from newleaf.core.errors import NewleafError
+from newleaf.core.ports import Environment
+from newleaf.core.records import Result
+from newleaf.core.states import State
+from newleaf.update.account import Account
+from newleaf.update.parts import REPAIR
+
+
+def revert(account: Account, error: NewleafError) -> Result:
+    """Goes back to where the attempt started, because of `error`."""
+    restore = account.record.state is State.MIGRATE and account.record.at(State.SNAPSHOT) is not None
+    account.parts.journal.append(State.REVERT, error=error.as_record(), restore=restore)
+    return _finish(account)
+
+
+def revert_again(account: Account) -> Result:
+    """Finishes a reversal that was killed, or that could not be finished before."""
+    try:
+        account.parts.journal.append(State.REVERT, resumed=True)
+    except NewleafError as error:
+        account.deny(error.message)
+        return account.ends(State.INCONSISTENT, "inconsistent", error.as_record())
+    return _finish(account)
+
+
+def _finish(account: Account) -> Result:
+    detail = account.record.detail
+    errors: list[dict[str, Any]] = [detail["error"]]
+    try:
+        if detail.get("restore"):
+            account.notes.append(account.target.data.restore())
+        errors += _go_back(account)
+    except NewleafError as error:
+        return account.stays(error, "inconsistent")
+    if not detail.get("restore"):
+        return account.ends(State.FAILED, "failed", *errors)
+    account.deny(str(errors[0]["message"]))
+    return account.ends(State.ROLLED_BACK, "rolled_back", *errors)
+
+
+def _go_back(account: Account) -> list[dict[str, Any]]:
+    start = account.record.start
+    account.parts.layout.place(start, sideways=True)
+    environment = account.parts.parts_for(start, account.record).environment
+    failures = []
+    if account.kind != REPAIR and environment.owed():
+        failures = _reinstall(account, environment)
+    account.notes += account.parts.layout.activate(start)
+    return failures
+
+
+def _reinstall(account: Account, environment: Environment) -> list[dict[str, Any]]:
+    """Old dependencies back. A failure here is owed by fingerprint: the next update repairs it."""
+    try:
+        environment.install(account.parts.reporter.line)
+    except NewleafError as error:
+        return [error.as_record()]
+    return []
