@@ -18,6 +18,7 @@ from newleaf.core.errors import (
     RestartBudgetSpent,
     TooManyRecords,
 )
+from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.requests import Request
 from newleaf.core.states import State
@@ -58,7 +59,7 @@ class Attempt:
 
     def _forward(self, *, fresh: bool) -> Result:
         if self._state is State.CONFIRM:
-            return self._confirm(None)
+            return self._confirm(Restarted())
         route = self._route()
         gate = route.index(State.WAIT)
         for state in route[:gate]:
@@ -189,28 +190,32 @@ class Attempt:
             return self._account.waits(*waiting)
         self._account.publish("restarting")
         began = time.monotonic()
-        owed = self._parts.restarts.restart(record)
-        if owed and not self._request.wait_seconds:
-            return self._account.waits(
-                Waiting("restart", owed, record.at(State.RESTART) or self._parts.now())
-            )
-        self._account.steps.append(StepReport("restart", time.monotonic() - began))
-        return self._confirm(owed)
+        restarted = self._parts.restarts.restart(record)
+        if restarted.owed and not self._request.wait_seconds:
+            since = record.at(State.RESTART) or self._parts.now()
+            return self._account.waits(Waiting("restart", restarted.detail, since))
+        seconds = time.monotonic() - began
+        self._account.steps.append(StepReport("restart", seconds, restarted.skipped, restarted.detail))
+        return self._confirm(restarted)
 
-    def _confirm(self, owed: str | None) -> Result:
+    def _confirm(self, restarted: Restarted) -> Result:
         seconds = self._request.wait_seconds
         if not seconds:
-            return self._done(confirmed=None)
+            return self._done(restarted)
         if self._state is not State.CONFIRM:
             self._parts.journal.append(State.CONFIRM)
         began = time.monotonic()
         if self._parts.restarts.await_report(self._account.record, seconds):
             self._account.steps.append(StepReport("confirm", time.monotonic() - began))
-            return self._done(confirmed=True)
-        reason = owed or f"no process has reported the new release within {seconds:g} s"
+            return self._done(restarted, confirmed=True)
+        reason = (
+            restarted.detail
+            if restarted.owed
+            else f"no process has reported the new release within {seconds:g} s"
+        )
         return self._account.waits(Waiting("restart", reason, self._parts.now()))
 
-    def _done(self, *, confirmed: bool | None) -> Result:
+    def _done(self, restarted: Restarted, *, confirmed: bool | None = None) -> Result:
         """Ends the attempt as completed; `confirmed` None means installed, not yet reported."""
         account = self._account
         if account.kind == ROLLBACK:
@@ -218,7 +223,7 @@ class Attempt:
             self._parts.decisions.deny(account.record.start.commit, why, account.record.id, self._parts.now())
         self._parts.journal.append(State.DONE)
         result = account.result("ok" if account.kind == ROLLBACK else "updated", confirmed=confirmed)
-        account.remember(result, restarted=True)
+        account.remember(result, restarted=not restarted.skipped)
         if confirmed:
             self._parts.clear_signal()
         account.publish("deployed" if confirmed else "restarting")
