@@ -1,0 +1,47 @@
+"""How adopting a repository can fail, as data. See `core.errors`."""
+
+from __future__ import annotations
+
+from newleaf.core.errors import UsageError
+
+
+class CheckoutUntrusted(UsageError):
+    """git does not read the checkout {path}: it belongs to another user"""
+
+    code = "checkout_untrusted"
+    cure = "run newleaf as the user who owns it, or give it to this one: sudo chown -R $(id -u) {path}"
+
+
+class SlotsNotYet(UsageError):
+    """{option} needs release slots, and this version of newleaf deploys in place"""
+
+    code = "slots_not_yet"
+    cure = "leave {option} out: newleaf init, inside a clone of the repository"
+
+
+class AppNameMissing(UsageError):
+    """no app name can be made of {tried}"""
+
+    code = "app_name_missing"
+    cure = "give one, of small letters, digits, _ and -: newleaf init --app NAME"
+
+
+class MinorUnknown(UsageError):
+    """the channel stable stays inside one minor version, and the repository has no release tag to take it from"""
+
+    code = "minor_unknown"
+    cure = "tag a release first (git tag v1.0.0), or begin with newleaf init --channel beta"
+
+
+class SettingKept(UsageError):
+    """{path} says {key} = "{kept}", and init never changes what is there; {option} asked for {asked}"""
+
+    code = "setting_kept"
+    cure = 'write {key} = "{asked}" into {path} by hand, or leave {option} out'
+
+
+class StateDirectoryTaken(UsageError):
+    """the state directory {path} belongs to {owner}"""
+
+    code = "state_directory_taken"
+    cure = "give this one its own: newleaf init --state-dir FOLDER (and NEWLEAF_STATE_DIR for its daemon)"
