@@ -1,0 +1,118 @@
+"""Jobs: while one runs, nothing of the app is changed and nothing restarts.
+
+Rules: a job holds `busy.lock` shared from its beginning to its end, each with a descriptor of its own, so any
+number of them in any threads and tasks. A job that would begin while the live tree is changed waits: in a thread
+by sleeping in the kernel, in a coroutine by looking again, so that the event loop never stands still
+(lessons.md L30).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+from newleaf.core.errors import StateDirectoryUnknown, UpdateInstalling
+from newleaf.system import busy_lock
+from newleaf.system.files import prepare_state_directory
+
+POLL_SECONDS = 0.02
+
+_running: dict[int, str] = {}
+_counting = threading.Lock()
+
+
+class Busy:
+    """A job, for `with` and for `async with`. One object may be entered again, also while it is entered."""
+
+    def __init__(self, state: Path, job: str = "") -> None:
+        self._state = state
+        self._job = job
+        self._entered: list[tuple[AbstractContextManager[int], int]] = []
+
+    def __enter__(self) -> None:
+        """Begins the job; in a thread that runs an event loop it does not wait.
+
+        Raises: UpdateInstalling, StateDirectoryUnsafe, StateDirectoryOnNetwork, StateDirectoryUnwritable.
+        """
+        lock, descriptor = self._open()
+        try:
+            if not busy_lock.try_shared(descriptor):
+                _refuse_in_event_loop()
+                busy_lock.wait_shared(descriptor)
+        except BaseException:
+            lock.__exit__(None, None, None)
+            raise
+        self._begin(lock, descriptor)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lock, descriptor = self._entered.pop()
+        with _counting:
+            _running.pop(descriptor, None)
+        lock.__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> None:
+        """Begins the job, as soon as nothing changes the live tree.
+
+        Raises: StateDirectoryUnsafe, StateDirectoryOnNetwork, StateDirectoryUnwritable.
+        """
+        lock, descriptor = self._open()
+        try:
+            while not busy_lock.try_shared(descriptor):
+                await asyncio.sleep(POLL_SECONDS)
+        except BaseException:
+            lock.__exit__(None, None, None)
+            raise
+        self._begin(lock, descriptor)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _open(self) -> tuple[AbstractContextManager[int], int]:
+        prepare_state_directory(self._state)
+        lock = busy_lock.open_shared(self._state)
+        return lock, lock.__enter__()
+
+    def _begin(self, lock: AbstractContextManager[int], descriptor: int) -> None:
+        with _counting:
+            _running[descriptor] = self._job
+        self._entered.append((lock, descriptor))
+
+
+def busy(job: str = "", *, state_dir: Path | str | None = None) -> Busy:
+    """A job of this app: `with newleaf.busy():` or `async with newleaf.busy("job 17"):`.
+
+    Without `state_dir` the app is the one that `NEWLEAF_STATE_DIR` names.
+
+    Raises: StateDirectoryUnknown.
+    """
+    return Busy(Path(state_dir) if state_dir else _own_state_directory(), job)
+
+
+def running_jobs() -> tuple[str, ...]:
+    """The jobs of this process that have a name, in the order in which they began."""
+    with _counting:
+        return tuple(name for name in _running.values() if name)
+
+
+def _refuse_in_event_loop() -> None:
+    """To wait here could be for ever: what is waited for may need this very loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UpdateInstalling
+
+
+def _own_state_directory() -> Path:
+    named = os.environ.get("NEWLEAF_STATE_DIR")
+    if not named:
+        raise StateDirectoryUnknown
+    return Path(named)
