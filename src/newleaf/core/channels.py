@@ -150,8 +150,11 @@ class Choice:
 
 def parse_version(text: str) -> Version | None:
     """The version that `text` spells; None when it spells none."""
+    # packaging forgives white space around a version, and numbers of any length fail late.
+    if len(text) > MAX_TAG_CHARACTERS or text != text.strip():
+        return None
     try:
-        return Version(text) if len(text) <= MAX_TAG_CHARACTERS else None
+        return Version(text)
     except ValueError:
         return None
 
