@@ -71,7 +71,7 @@ def read_scripts(sources: Mapping[str, bytes]) -> tuple[Script, ...]:
 
     Raises: MigrationBadlyNamed, MigrationNumberTwice, MigrationUnclear.
     """
-    scripts = [_read(path, sources[path]) for path in sorted(sources) if _counts(path)]
+    scripts = [_read(path, sources[path]) for path in sorted(sources) if is_script(path)]
     scripts.sort(key=lambda script: script.order)
     for first, second in pairwise(scripts):
         if first.order == second.order:
@@ -79,6 +79,16 @@ def read_scripts(sources: Mapping[str, bytes]) -> tuple[Script, ...]:
                 number=f"{first.number:03}", version=first.version, first=first.path, second=second.path
             )
     return tuple(scripts)
+
+
+def is_script(path: str) -> bool:
+    """Whether the file counts as a migration, well named or not."""
+    return path.endswith(".py") and not is_left_out(path)
+
+
+def is_left_out(path: str) -> bool:
+    """Whether a name on the path says that this is no migration."""
+    return any(part.startswith(("_", ".")) for part in path.split("/"))
 
 
 def version_of(name: str) -> Version:
@@ -90,10 +100,6 @@ def version_of(name: str) -> Version:
     if not _PLACE.match(f"v{folder}") or not _FILE.match(file):
         raise ValueError(f"{name!r} is no migration's name")
     return Version(folder)
-
-
-def _counts(path: str) -> bool:
-    return path.endswith(".py") and not any(part.startswith(("_", ".")) for part in path.split("/"))
 
 
 def _read(path: str, source: bytes) -> Script:
@@ -144,11 +150,10 @@ class _Declarations:
             bound = _names_bound_by(node)
             names.update(bound)
             for switch in {"OFFLINE", "ONLINE"}.intersection(bound):
-                value = getattr(node, "value", None)
-                plain = isinstance(value, ast.Constant) and isinstance(value.value, bool)
-                if not plain or node not in body:
+                value = getattr(getattr(node, "value", None), "value", None)
+                if not isinstance(value, bool) or node not in body:
                     raise MigrationUnclear(path=path, reason=f"{switch} is not set to a plain True or False")
-                values[switch] = value.value
+                values[switch] = value
         return cls(frozenset(names), values)
 
     @classmethod
