@@ -22,8 +22,8 @@ from newleaf.core.channels import (
     version_of_tag,
     with_commit,
 )
-from newleaf.core.errors import MinorInvalid, PinInvalid
 from newleaf.core.release import CommitId, Release
+from newleaf.core.source_errors import MinorInvalid, PinInvalid
 
 
 def commit(name: object) -> CommitId:
@@ -335,7 +335,11 @@ def test_rule_then_the_refs_to_ask_for_by_their_full_names(rule: Rule, patterns:
 numbers = st.integers(0, 30)
 suffixes = st.sampled_from(["", "", "", "rc1", "a2", ".dev3", ".post1", "-beta.4", "+local"])
 versions = st.builds(
-    lambda major, minor, patch, suffix: f"{major}.{minor}.{patch}{suffix}", numbers, numbers, numbers, suffixes
+    lambda major, minor, patch, suffix: f"{major}.{minor}.{patch}{suffix}",
+    numbers,
+    numbers,
+    numbers,
+    suffixes,
 )
 
 

@@ -25,8 +25,9 @@ from enum import StrEnum
 
 from packaging.version import Version
 
-from newleaf.core.errors import BranchMissing, MinorInvalid, NewleafError, PinInvalid, PinMissing
+from newleaf.core.errors import NewleafError
 from newleaf.core.release import CommitId, Release
+from newleaf.core.source_errors import BranchMissing, MinorInvalid, PinInvalid, PinMissing
 
 TAGS = "refs/tags/"
 HEADS = "refs/heads/"

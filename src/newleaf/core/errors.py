@@ -193,69 +193,6 @@ class SettingsFileUnreadable(UsageError):
     cure = "make it a file that this user may read: ls -l {file}"
 
 
-# --- channels and sources ---------------------------------------------------------------
-
-
-class PinInvalid(UsageError):
-    """{pin!r} is no version and no full commit id"""
-
-    code = "pin_invalid"
-    cure = "name a version such as 1.3.0, a tag, or the 40 digits of a commit"
-
-
-class MinorInvalid(UsageError):
-    """deployment.pinned_minor is {minor!r}, and must be two numbers in quotes"""
-
-    code = "minor_invalid"
-    cure = 'the channel stable needs one: pinned_minor = "1.3"'
-
-
-class PinMissing(FailedError):
-    """the remote has no tag for the pinned version {version} (looked for {prefix}{version})"""
-
-    code = "pin_missing"
-    cure = "push the tag, or go back to the channel with newleaf unpin"
-
-
-class BranchMissing(FailedError):
-    """the remote has no branch {branch}"""
-
-    code = "branch_missing"
-    cure = "set source.branch in host.toml to a branch that it has"
-
-
-class UrlInvalid(UsageError):
-    """{what}: the address {url} {reason}"""
-
-    code = "url_invalid"
-
-
-class ProxyInvalid(UsageError):
-    """the proxy that the environment names (https_proxy, http_proxy, all_proxy) is not http://host:port"""
-
-    code = "proxy_invalid"
-    cure = "correct the variable, or list the host in no_proxy"
-
-
-class AddressRefused(RefusedError):
-    """{what}: {host} leads to {address} ({kind}), which newleaf does not call unasked"""
-
-    code = "address_refused"
-    cure = "if it is meant, name {host} in notify.allow_private in host.toml"
-
-
-class HttpFailed(FailedError):
-    """{what}: {host} {reason}"""
-
-    code = "http_failed"
-
-
-class HttpTimedOut(HttpFailed):
-    """{what}: {host} did not answer completely within {seconds:g} s"""
-
-    code = "http_timed_out"
-
-
 # --- migrations -------------------------------------------------------------------------
 
 
