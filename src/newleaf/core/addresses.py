@@ -11,14 +11,15 @@ import re
 
 from newleaf.core.secrets import has_secret
 
-_FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f]")
-_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
-_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)\Z")
-_SCP = re.compile(r"(?P<authority>[^/:]*(?:\[[0-9A-Fa-f:]+\])?):(?P<rest>.*)\Z")
-_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z")
-_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?\Z")
-_INET = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*)):(?P<port>[0-9]{1,5})\Z")
+_FORBIDDEN = r"[\s\x00-\x1f\x7f]"
+_HELPER = r"[A-Za-z0-9+.-]+::"
+_SCHEME = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)\Z"
+_SCP = r"(?P<authority>[^/:]*(?:\[[0-9A-Fa-f:]+\])?):(?P<rest>.*)\Z"
+_HOST = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z"
+_USER = r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z"
+_LOOPBACK = r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?\Z"
+_INET = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*)):(?P<port>[0-9]{1,5})\Z"
+_SUSPICIOUS = frozenset("?=_")
 _EXPECTED = "must be https, ssh, file or a plain path"
 
 
@@ -29,16 +30,16 @@ def read_remote(value: object) -> str:
     """
     if not isinstance(value, str) or not value:
         raise ValueError(f"{_EXPECTED}, as a text")
-    if _FORBIDDEN.search(value) or len(value) > 2048:
+    if re.search(_FORBIDDEN, value) or len(value) > 2048:
         raise ValueError("must be one word of at most 2048 characters")
-    if value.startswith("-") or _HELPER.match(value):
+    if value.startswith("-") or re.match(_HELPER, value):
         raise ValueError(f"{_EXPECTED}; git's remote helpers and options are refused")
-    found = _SCHEME.match(value)
+    found = re.match(_SCHEME, value)
     if found:
         _check_scheme(found["scheme"], found["authority"])
     elif "/" not in value.partition(":")[0] and ":" in value:
         _check_scp(value)
-    if has_secret(value):
+    if not _SUSPICIOUS.isdisjoint(value) and has_secret(value):
         raise ValueError(_WITHOUT_CREDENTIALS)
     return value
 
@@ -51,9 +52,9 @@ def read_listen(value: object) -> str:
     expected = 'must be like "127.0.0.1:8080", "[::1]:8080" or "unix:run/app.sock"'
     if not isinstance(value, str):
         raise ValueError(expected)
-    if value.startswith("unix:") and len(value) > len("unix:") and not _FORBIDDEN.search(value):
+    if value.startswith("unix:") and len(value) > len("unix:") and not re.search(_FORBIDDEN, value):
         return value
-    found = _INET.match(value)
+    found = re.match(_INET, value)
     if not found or int(found["port"]) > 65_535:
         raise ValueError(expected)
     return value
@@ -70,7 +71,7 @@ def _check_scheme(scheme: str, authority: str) -> None:
         if authority not in ("", "localhost"):
             raise ValueError("must be a file on this machine: file:///path")
         return
-    if scheme == "http" and not _LOOPBACK.match(host):
+    if scheme == "http" and not re.match(_LOOPBACK, host):
         raise ValueError(
             f"{_EXPECTED}; http is taken from this machine alone" if not at else _WITHOUT_CREDENTIALS
         )
@@ -82,7 +83,7 @@ def _check_scheme(scheme: str, authority: str) -> None:
 
 
 def _check_scp(value: str) -> None:
-    found = _SCP.match(value)
+    found = re.match(_SCP, value)
     authority, rest = (found["authority"], found["rest"]) if found else ("", "")
     if "@" in rest.partition("/")[0]:
         raise ValueError(_WITHOUT_CREDENTIALS)
@@ -93,5 +94,5 @@ def _check_scp(value: str) -> None:
 
 
 def _check_host(user: str | None, host: str) -> None:
-    if not _HOST.match(host) or (user is not None and not _USER.match(user)):
+    if not re.match(_HOST, host) or (user is not None and not re.match(_USER, user)):
         raise ValueError("must name a plain host")

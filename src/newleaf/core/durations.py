@@ -13,12 +13,12 @@ from dataclasses import dataclass
 LONGEST_SECONDS = 36_500 * 86_400.0
 
 _UNITS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-_PART = re.compile(
+_PART = (
     r"(?P<count>[0-9]+(?:\.[0-9]+)?)\s*"
     r"(?P<unit>weeks?|days?|hours?|minutes?|mins?|seconds?|secs?|[wdhms])(?![a-z])[\s,]*"
 )
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z")
-_RATE = re.compile(r"(?P<count>[1-9][0-9]{0,5})\s+in\s+(?P<span>\S.*)\Z")
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?\Z"
+_RATE = r"(?P<count>[1-9][0-9]{0,5})\s+in\s+(?P<span>\S.*)\Z"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def parse_rate(value: object) -> Rate:
 
     Raises: ValueError that says what it must be.
     """
-    found = _RATE.match(value.strip()) if isinstance(value, str) else None
+    found = re.match(_RATE, value.strip()) if isinstance(value, str) else None
     seconds = parse_duration(found["span"]) if found else 0.0
     if not found or not seconds:
         raise ValueError('must be a count and a span of time, like "5 in 30m"')
@@ -67,10 +67,11 @@ def parse_rate(value: object) -> Rate:
 
 
 def _parse_text(text: str) -> float:
-    if _NUMBER.match(text):
+    if re.match(_NUMBER, text):
         return float(text)
     position, total, previous = 0, 0.0, math.inf
-    while found := _PART.match(text, position):
+    part = re.compile(_PART)
+    while found := part.match(text, position):
         unit = _UNITS[found["unit"][0]]
         if unit >= previous:
             raise ValueError('must go from long units to short ones, each once, like "1h30m"')

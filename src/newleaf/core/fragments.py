@@ -13,8 +13,10 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.errors import SettingsInvalid, SettingsUnreadable
 from newleaf.core.secrets import mask_text
@@ -31,8 +33,7 @@ _PREFIX = "NEWLEAF_"
 _LINE = re.compile(r"\s*\(at line (?P<line>[0-9]+), column [0-9]+\)\Z")
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong with the settings. `name` is the key, or the environment's variable."""
 
     origin: str
@@ -43,37 +44,33 @@ class Problem:
         return f"{self.origin}: {self.name} {self.reason}" if self.name else f"{self.origin}: {self.reason}"
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(Struct, frozen=True):
     """The value of one key, read, and where it was said."""
 
     value: Any
     origin: str
 
 
-@dataclass(frozen=True)
-class Fragment:
+class Fragment(Struct, frozen=True):
     """What one source says: an input per key, and what is wrong with it."""
 
-    inputs: Mapping[str, Input] = field(default_factory=dict)
+    inputs: Mapping[str, Input] = {}
     problems: tuple[Problem, ...] = ()
 
 
-class GivenSettings(Fragment):
+class GivenSettings:
     """Settings given in code, public as `newleaf.Settings`: `Settings(deployment={"channel": "beta"})`.
 
     Raises: SettingsInvalid at once, where the mistake stands.
     """
 
     def __init__(self, **tables: Mapping[str, object]) -> None:
-        fragment = read_table(tables, CODE)
-        if fragment.problems:
-            raise_problems(fragment.problems)
-        super().__init__(fragment.inputs)
+        self.fragment = read_table(tables, CODE)
+        if self.fragment.problems:
+            raise_problems(self.fragment.problems)
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """What each source says; the app's file may be another commit's copy than the host's checkout has."""
 
     app: Fragment = Fragment()
@@ -89,8 +86,7 @@ class Sources:
         return replace(self, app=Fragment() if content is None else read_toml(content, name, tracked=True))
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """Settings, and for every key where its value came from."""
 
     settings: Settings

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from newleaf.core.addresses import read_listen, read_remote
 from newleaf.core.durations import parse_duration
@@ -36,18 +37,16 @@ from newleaf.core.values import (
 Schema = Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """One kind of value."""
 
     word: str
     read: Reader
-    schema: Schema = field(default_factory=dict)
+    schema: Schema = {}
     read_environment: Callable[[str], object] = str
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True):
     """What is said of a setting beside its name, type and default.
 
     `shown` is a default that is a rule, in words.
@@ -91,11 +90,11 @@ def choice(*words: str) -> Kind:
 
 def matching(pattern: str, expected: str) -> Kind:
     """Texts that match a pattern as a whole; `expected` completes "must be"."""
-    compiled = re.compile(rf"(?:{pattern})\Z")
 
     def read(value: object) -> str:
         text = read_text(value)
-        if not compiled.match(text):
+        # Compiled when first used, as everywhere here: a start that reads one setting pays for one pattern.
+        if not re.fullmatch(pattern, text):
             raise ValueError(f"must be {expected}")
         return text
 

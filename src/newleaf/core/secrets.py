@@ -10,33 +10,32 @@ import re
 
 MASK = "****"
 
+# Patterns are compiled when first used: most starts of newleaf show no address.
 # Everything up to the last @ before the path: a password may hold @ itself.
-_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#]*)@", re.IGNORECASE)
+_USERINFO = r"(?i)(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#]*)@"
 _NAME = (
-    r"(?:[a-z0-9]+[-_.])*(?:access_?key|api[-_]?key|authorization|auth|credential|passphrase|passw(?:or)?d|pwd|secret"
-    r"|sig|signature|token)"
+    r"(?:[a-z0-9]+[-_.])*(?:access_?key|api[-_]?key|authorization|auth|credential|passphrase|passw(?:or)?d|pwd"
+    r"|secret|sig|signature|token)"
 )
 # token=…, X-Token: Bearer …, --token …
-_ASSIGNED = re.compile(
-    rf"(?P<name>\b{_NAME}\s*[=:]\s*|--{_NAME}\s+)(?:(?:basic|bearer|token)\s+)?[^\s&'\"]+", re.IGNORECASE
-)
-_KNOWN = re.compile(
+_ASSIGNED = rf"(?i)(?P<name>\b{_NAME}\s*[=:]\s*|--{_NAME}\s+)(?:(?:basic|bearer|token)\s+)?[^\s&'\"]+"
+_KNOWN = (
     r"\b(?:gh[oprsu]_[A-Za-z0-9]{8,}|github_pat_[A-Za-z0-9_]{8,}|glpat-[A-Za-z0-9_-]{8,}|xox[a-z]-[A-Za-z0-9-]{8,}"
     r"|[0-9]{6,12}:[A-Za-z0-9_-]{30,})"
 )
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#]*", re.IGNORECASE)
+_ORIGIN = r"(?i)[a-z][a-z0-9+.-]*://[^\s/?#]*"
 
 
 def mask_text(text: str) -> str:
     """`text` with everything that looks like a secret replaced by `****`; user names are kept."""
-    text = _USERINFO.sub(_mask_userinfo, text)
-    text = _ASSIGNED.sub(lambda found: found["name"] + MASK, text)
-    return _KNOWN.sub(MASK, text)
+    text = re.sub(_USERINFO, _mask_userinfo, text)
+    text = re.sub(_ASSIGNED, lambda found: found["name"] + MASK, text)
+    return re.sub(_KNOWN, MASK, text)
 
 
 def mask_path(url: str) -> str:
     """A url whose path or query is itself the secret (a chat's webhook): what remains is where it leads."""
-    origin = _ORIGIN.match(url)
+    origin = re.match(_ORIGIN, url)
     if not origin:
         return MASK
     shown = mask_text(origin[0])

@@ -7,12 +7,10 @@ stand in one place. How fragments of files, code and environment become `Setting
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
-import msgspec
-from msgspec import NODEFAULT
-from msgspec.structs import fields, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.kinds import Key, Kind
 from newleaf.core.sections import (
@@ -35,7 +33,7 @@ from newleaf.core.sections import (
 __all__ = ["KEYS", "SECTIONS", "Facts", "Setting", "Settings", "resolve"]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(Struct, frozen=True, kw_only=True):
     """Every setting of one app on one host."""
 
     app: App
@@ -54,8 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     notify: Notify = Notify()
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What is known of one key."""
 
     key: str
@@ -73,33 +70,37 @@ class Setting:
         return f"NEWLEAF_{section.upper()}__{name.upper()}"
 
 
-def _keys_of(name: str, section: type[msgspec.Struct]) -> Iterator[Setting]:
-    hints = get_type_hints(section, include_extras=True)
-    for each in fields(section):
-        said = next(extra for extra in hints[each.name].__metadata__ if isinstance(extra, Key))
-        default = each.default_factory() if each.default_factory is not NODEFAULT else each.default
+_DEFAULTS = Settings(app=App(name=""))
+
+SECTIONS: Mapping[str, type[Struct]] = {
+    name: type(getattr(_DEFAULTS, name)) for name in Settings.__struct_fields__
+}
+"""The tables by name, in the order of the docs."""
+
+
+def _list_keys(name: str, section: type[Struct]) -> Iterator[Setting]:
+    required_fields = len(section.__struct_fields__) - len(section.__struct_defaults__)
+    for position, (field, annotation) in enumerate(section.__annotations__.items()):
+        said: Key = annotation.__metadata__[0]
+        required = position < required_fields
         yield Setting(
-            key=f"{name}.{each.name}",
+            key=f"{name}.{field}",
             kind=said.kind,
             meaning=said.meaning,
             host_only=said.host_only,
-            required=default is NODEFAULT,
-            default=None if default is NODEFAULT else default,
+            required=required,
+            default=None if required else getattr(getattr(_DEFAULTS, name), field),
             default_in_words=said.shown,
         )
 
 
-SECTIONS: Mapping[str, type[msgspec.Struct]] = get_type_hints(Settings)
-"""The tables by name, in the order of the docs."""
-
 KEYS: Mapping[str, Setting] = {
-    setting.key: setting for name, section in SECTIONS.items() for setting in _keys_of(name, section)
+    setting.key: setting for name, section in SECTIONS.items() for setting in _list_keys(name, section)
 }
 """Every key, such as "watch.poll_seconds"."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the host and its checkout say, where settings leave it to them."""
 
     computer_name: str
