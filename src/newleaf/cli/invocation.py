@@ -1,0 +1,76 @@
+"""One call of the command line: what its shared options say, and how its answer is given.
+
+With `--json` standard output holds exactly one JSON object, whatever happens; everything else goes to
+standard error. Text has colour on a terminal only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from newleaf.core.errors import NewleafError
+
+SCHEMA = 1
+
+
+@dataclass
+class Invocation:
+    """The shared options of a verb."""
+
+    json: bool = False
+    app: str | None = None
+    state_dir: Path | None = None
+    config: Path | None = None
+    answered: bool = False
+
+    def answer(self, record: Mapping[str, Any], lines: Iterable[str] = ()) -> None:
+        """Prints the verb's answer: the record as JSON, or the lines for people."""
+        self.answered = True
+        if self.json:
+            click.echo(json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False))
+        else:
+            for line in lines:
+                click.echo(line)
+
+    def answer_error(self, error: NewleafError) -> None:
+        """Prints a failure that ended the verb."""
+        if self.json:
+            outcome = {"outcome": error.outcome, "errors": [error.as_record()]}
+            self.answer(outcome)
+            return
+        click.echo(f"{click.style('newleaf:', fg='red')} {error.message}", err=True)
+        if error.advice:
+            click.echo(f"  {error.advice}", err=True)
+
+    def say(self, text: str) -> None:
+        """A line that is no part of the answer."""
+        click.echo(text, err=True)
+
+
+def draws_progress() -> bool:
+    """Whether somebody watches: progress is drawn on a terminal only."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> list[str]:
+    """Rows as aligned text; the last column is left ragged."""
+    whole = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+    if not whole:
+        return []
+    widths = [max(len(row[i]) for row in whole) for i in range(len(whole[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in whole
+    ]
+    return [click.style(lines[0], bold=True), *lines[1:]] if head else lines
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

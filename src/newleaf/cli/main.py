@@ -1,0 +1,167 @@
+"""`newleaf`: finds the verb, loads it alone, and turns what it comes to into text or JSON and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from newleaf.cli.invocation import Invocation
+from newleaf.core.errors import NewleafError
+
+VERBS = {
+    "init": "newleaf.cli.init",
+    "check": "newleaf.cli.update",
+    "update": "newleaf.cli.update",
+    "rollback": "newleaf.cli.update",
+    "status": "newleaf.cli.status",
+    "why": "newleaf.cli.status",
+    "history": "newleaf.cli.status",
+    "migrate": "newleaf.cli.migrate",
+    "allow": "newleaf.cli.decisions",
+    "pin": "newleaf.cli.decisions",
+    "unpin": "newleaf.cli.decisions",
+    "suspend": "newleaf.cli.decisions",
+    "resume": "newleaf.cli.decisions",
+    "busy": "newleaf.cli.busy",
+    "doctor": "newleaf.cli.doctor",
+    "config": "newleaf.cli.config",
+    "version": "newleaf.cli.version",
+    "demo": "newleaf.cli.demo",
+}
+"""Verb to module. Only the module of the verb that is called is loaded."""
+
+SUMMARIES = {
+    "init": "Look at a repository and set it up on this host.",
+    "check": "Ask the remote for the target; change nothing.",
+    "update": "Move to the target: one attempt.",
+    "rollback": "Go back to the last good release.",
+    "status": "What runs.",
+    "why": "Every gate, what it waits for, and the last failure.",
+    "history": "Past attempts.",
+    "migrate": "The migrations alone.",
+    "allow": "Lift the denial of a commit.",
+    "pin": "Hold one version.",
+    "unpin": "Return to the channel.",
+    "suspend": "Do nothing until resumed.",
+    "resume": "End a suspension.",
+    "busy": "Run a job that a restart waits for.",
+    "doctor": "Check this host, with a cure for each finding.",
+    "config": "Every setting, its value, and where it came from.",
+    "version": "newleaf's version, and the app's.",
+    "demo": "See the whole loop on this machine.",
+}
+
+EXIT_INTERRUPTED = 130
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def remember(context: click.Context, _: click.Parameter, value: Any) -> None:
+        invocation = context.ensure_object(Invocation)
+        if value not in (None, False):
+            setattr(invocation, name, value)
+
+    return remember
+
+
+def _shared_options() -> list[click.Option]:
+    """The options that every verb takes, before or after its name."""
+    folder = click.Path(path_type=Path, file_okay=False)
+    file = click.Path(path_type=Path, dir_okay=False)
+    declared: list[tuple[str, str, dict[str, Any]]] = [
+        ("--json", "json", {"is_flag": True, "help": "One JSON object on standard output."}),
+        ("--app", "app", {"metavar": "NAME", "help": "The app: its state lies in ~/.NAME."}),
+        ("--state-dir", "state_dir", {"type": folder, "help": "The state directory."}),
+        ("--config", "config", {"type": file, "help": "Another newleaf.toml, or host.toml."}),
+    ]
+    return [
+        click.Option([flag], expose_value=False, callback=_remember(name), **options)
+        for flag, name, options in declared
+    ]
+
+
+class Verbs(click.Group):
+    """Loads a verb's module when the verb is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = VERBS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        names = {option for parameter in command.params for option in parameter.opts}
+        command.params += [option for option in _shared_options() if option.opts[0] not in names]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1, cutoff=0)
+            ctx.fail(f"there is no verb {args[0]!r}; did you mean `newleaf {near[0]}`?")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Verbs, params=_shared_options(), context_settings=_HELP, no_args_is_help=True)
+def cli() -> None:
+    """Keeps long-running Python daemons that are deployed from git up to date by themselves."""
+
+
+def main() -> None:
+    """The program: runs a verb and exits with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one verb; returns the exit code of contracts § Command line."""
+    invocation = Invocation(json="--json" in _own_arguments(arguments))
+    try:
+        code = cli.main(arguments, prog_name="newleaf", standalone_mode=False, obj=invocation)
+    except NewleafError as error:
+        invocation.answer_error(error)
+        return error.exit_code
+    except click.ClickException as error:
+        return _answer_usage(invocation, error)
+    except (KeyboardInterrupt, click.Abort):
+        invocation.say("interrupted; an update that had begun goes on with the next `newleaf update`")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone; Python must not complain about it when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _own_arguments(arguments: list[str]) -> list[str]:
+    """What is newleaf's, without the command that follows `--`."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _answer_usage(invocation: Invocation, error: click.ClickException) -> int:
+    if invocation.json:
+        record = {
+            "schema": 1,
+            "outcome": "usage",
+            "errors": [{"code": "usage", "message": error.format_message()}],
+        }
+        click.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        click.echo(f"{click.style('newleaf:', fg='red')} {error.format_message()}", err=True)
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(f"  try `{error.ctx.command_path} --help`", err=True)
+    return 2

@@ -1,0 +1,133 @@
+"""`status`, `why` and `history`: what runs, what it waits for, and what has happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from newleaf.cli.invocation import Invocation, pass_invocation, table
+
+WATCH_SECONDS = 1.0
+_COLOURS = {"deployed": "green", "update_failed": "red", "inconsistent": "red", "rolled_back": "red"}
+
+
+@click.command(short_help="What runs.")
+@click.option("--watch", is_flag=True, help="Follow the changes until interrupted.")
+@pass_invocation
+def status(invocation: Invocation, watch: bool) -> None:
+    """Shows the published status, and what the live process has reported."""
+    from newleaf import compose
+
+    host = compose.host(invocation)
+    record = host.status()
+    if not watch or invocation.json:
+        invocation.answer(record, describe_status(record))
+        return
+    shown: Mapping[str, Any] | None = None
+    while True:
+        if record != shown:
+            shown = record
+            for line in describe_status(record):
+                click.echo(line)
+        time.sleep(WATCH_SECONDS)
+        record = host.status()
+
+
+@click.command(short_help="Every gate, what it waits for, and the last failure.")
+@pass_invocation
+def why(invocation: Invocation) -> None:
+    """Answers "why is it not updating?": suspension, pin, gates, denials, the lock, and the last failure."""
+    from newleaf import compose
+
+    record = compose.host(invocation).why()
+    invocation.answer(record, describe_why(record))
+
+
+@click.command(short_help="Past attempts.")
+@click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@pass_invocation
+def history(invocation: Invocation, count: int) -> None:
+    """Lists the newest attempts, oldest first, with their outcomes and durations."""
+    from newleaf import compose
+
+    attempts = compose.host(invocation).attempts(count)
+    invocation.answer({"outcome": "ok", "attempts": attempts}, describe_history(attempts))
+
+
+def describe_status(record: Mapping[str, Any]) -> Iterator[str]:
+    """The status record for people."""
+    word = str(record["status"])
+    app, computer = record["app"], record["computer"]
+    yield f"{app} on {computer}: {click.style(word, fg=_COLOURS.get(word, 'yellow'), bold=True)}"
+    yield f"  running  {name(record['running']) or 'unknown: no live process has reported'}"
+    if record.get("target"):
+        yield f"  target   {name(record['target'])}"
+    yield f"  channel  {record['channel']}"
+    yield f"  since    {record['timestamp']}"
+    for waiting in record.get("waiting_for") or ():
+        yield f"  waits    for {waiting['gate']} since {waiting['since']}: {waiting['reason']}"
+    if record.get("error"):
+        yield f"  error    {record['error']}"
+
+
+def describe_why(record: Mapping[str, Any]) -> Iterator[str]:
+    """The reasons for people: what stands in the way first."""
+    yield click.style(record["summary"], bold=True)
+    if record["suspended"]:
+        yield f"  suspended  {record['suspended']}"
+    if record["pin"]:
+        yield f"  pinned     {record['pin']}; `newleaf unpin` returns to the channel"
+    if record["locked_by"]:
+        yield f"  locked     {record['locked_by']}"
+    rows = [
+        (gate["gate"], "holds" if gate["holds"] else "waits", gate["reason"] + _since(gate))
+        for gate in record["gates"]
+    ]
+    yield from (f"  {line}" for line in table(rows, ("gate", "", "")))
+    for commit, entry in record["denied"].items():
+        yield f"  denied     {commit[:12]} since {entry.get('when')}: {entry.get('why')}"
+    failure = record["last_failure"]
+    if failure:
+        yield f"  last failure: {failure['outcome']} at {failure['at']}, to {name(failure.get('to'))}"
+        for error in failure.get("errors") or ():
+            yield f"    {error.get('code')}: {error.get('message')}"
+            if error.get("cure"):
+                yield f"      {error['cure']}"
+    else:
+        yield "  no failure since the last success"
+
+
+def describe_history(attempts: list[dict[str, Any]]) -> list[str]:
+    """A row an attempt."""
+    rows = [
+        (
+            str(attempt["at"])[:19].replace("T", " "),
+            str(attempt.get("kind", "update")),
+            str(attempt["outcome"]),
+            {True: "yes", False: "no"}.get(attempt.get("confirmed"), "unknown"),
+            name(attempt.get("from")),
+            name(attempt.get("to")),
+            f"{sum((attempt.get('durations') or {}).values()):.1f} s",
+            "; ".join(str(error.get("message")).splitlines()[0] for error in attempt.get("errors") or ()),
+        )
+        for attempt in attempts
+    ]
+    if not rows:
+        return ["no attempt yet"]
+    return table(rows, ("when (UTC)", "kind", "outcome", "confirmed", "from", "to", "took", "error"))
+
+
+def name(record: Mapping[str, Any] | None) -> str:
+    """A release's version and short commit."""
+    if not record:
+        return ""
+    commit = str(record.get("commit", ""))[:9]
+    version = record.get("version")
+    return f"{version} ({commit})" if version else commit
+
+
+def _since(gate: Mapping[str, Any]) -> str:
+    return f" (since {gate['since']})" if gate.get("since") else ""

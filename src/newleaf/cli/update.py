@@ -1,0 +1,125 @@
+"""`check`, `update` and `rollback`: what the remote has, one attempt, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import click
+
+from newleaf.cli.invocation import Invocation, draws_progress, pass_invocation
+from newleaf.core.records import Result
+from newleaf.core.requests import Request
+
+EXIT_AVAILABLE = 10
+SHOWN_COMMITS = 10
+
+_SENTENCES = {
+    "up_to_date": "up to date at {to}",
+    "updated": "updated to {to}",
+    "held": "held at {from}",
+    "available": "{to} is available; {from} is here",
+    "ok": "back at {to}",
+    "failed": "the update to {to} failed; {from} stays",
+    "waiting": "{to} is owed; waiting",
+    "refused": "{to} was refused; {from} stays",
+    "rolled_back": "{to} failed; back at {from}",
+    "inconsistent": "this host needs a person",
+}
+_COLOURS = {"updated": "green", "ok": "green", "up_to_date": "green", "waiting": "yellow", "held": "yellow"}
+
+
+@click.command(short_help="Ask the remote for the target.")
+@click.option("--exit-code", is_flag=True, help="Exit 10 when a target is available.")
+@pass_invocation
+def check(invocation: Invocation, exit_code: bool) -> int:
+    """Asks the remote for the target, and writes the signal file when there is one. Changes nothing live."""
+    from newleaf import compose
+
+    checked = compose.host(invocation).check()
+    invocation.answer(checked.as_record(), checked.lines())
+    if checked.outcome == "available":
+        return EXIT_AVAILABLE if exit_code else 0
+    return checked.exit_code
+
+
+@click.command(short_help="Move to the target.")
+@click.option("--to", metavar="VERSION|COMMIT", help="This release instead of the channel's.")
+@click.option("--now", is_flag=True, help="Skip the window, age and cooldown gates.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("--branch", metavar="B", help="Another branch, for this one attempt.")
+@click.option("--wait", metavar="SECONDS", type=click.FloatRange(0), default=0.0, help="Wait for the report.")
+@click.option("--force-busy", is_flag=True, help="Skip the idle gate too: running jobs may be cut off.")
+@pass_invocation
+def update(
+    invocation: Invocation,
+    to: str | None,
+    now: bool,
+    dry_run: bool,
+    branch: str | None,
+    wait: float,
+    force_busy: bool,
+) -> int:
+    """Moves to the target: one attempt, from fetching to the restart."""
+    from newleaf import compose
+
+    request = Request("command line", to, branch, now, force_busy, wait)
+    host = compose.host(invocation)
+    result = host.plan(request) if dry_run else host.update(request, progress(invocation))
+    invocation.answer(result.as_record(), describe(result))
+    return result.exit_code
+
+
+@click.command(short_help="Go back to the last good release.")
+@click.option("--to", metavar="COMMIT", help="This release instead of the last confirmed one.")
+@click.option("--data", is_flag=True, help="Restore the declared data too, as it was before the update.")
+@click.option("--force-busy", is_flag=True, help="Skip the idle gate: running jobs may be cut off.")
+@click.option("--wait", metavar="SECONDS", type=click.FloatRange(0), default=0.0, help="Wait for the report.")
+@pass_invocation
+def rollback(invocation: Invocation, to: str | None, data: bool, force_busy: bool, wait: float) -> int:
+    """Goes back, and denies the release that is left, so that no poll brings it again."""
+    from newleaf import compose
+
+    request = Request("rollback", to, now=True, force_busy=force_busy, wait_seconds=wait)
+    result = compose.host(invocation).rollback(request, progress(invocation), data=data)
+    invocation.answer(result.as_record(), describe(result))
+    return result.exit_code
+
+
+def progress(invocation: Invocation) -> Callable[[str], None]:
+    """Where lines of progress go: a terminal, if somebody watches."""
+    return invocation.say if draws_progress() else (lambda _: None)
+
+
+def describe(result: Result) -> Iterator[str]:
+    """The outcome for people: a sentence, then what stands behind it."""
+    names = {
+        "from": result.start.name if result.start else "the release here",
+        "to": result.target.name if result.target else "the target",
+    }
+    sentence = _SENTENCES[result.outcome].format_map(names)
+    yield click.style(sentence, fg=_COLOURS.get(result.outcome, "red"), bold=True)
+    if result.outcome in ("updated", "ok"):
+        yield f"  {_confirmation(result)}"
+    if result.commit_count:
+        yield f"  {result.commit_count} commit{'s' if result.commit_count != 1 else ''}"
+        for commit, subject in result.commits[:SHOWN_COMMITS]:
+            yield f"    {commit[:9]} {subject}"
+        if result.commit_count > SHOWN_COMMITS:
+            yield f"    … and {result.commit_count - SHOWN_COMMITS} more"
+    for step in result.steps:
+        said = "skipped" if step.skipped else f"{step.seconds:.2f} s"
+        yield f"  {step.name:<9} {said:>8}  {step.detail.splitlines()[0] if step.detail else ''}".rstrip()
+    for waiting in result.waiting_for:
+        yield f"  waits for {waiting.gate}: {waiting.reason}"
+    for error in result.errors:
+        yield f"  {click.style(str(error['code']), fg='red')}: {error['message']}"
+        if error.get("cure"):
+            yield f"    {error['cure']}"
+    for note in result.notes:
+        yield f"  {note}"
+
+
+def _confirmation(result: Result) -> str:
+    if result.confirmed:
+        return "confirmed: the new process has reported this release"
+    return "installed, not yet confirmed: no process has reported this release"

@@ -1,0 +1,46 @@
+"""What a process that reports itself has loaded, and whether that confirms an attempt.
+
+In place, the tree may have moved under a process that had already started: what it loaded is judged by
+when it started, never by what lies there now (lessons.md L1, L25).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from newleaf.core.records import AttemptRecord
+from newleaf.core.release import CommitId
+from newleaf.core.states import State
+
+_MOVES = (State.INSTALL, State.MIGRATE, State.ACTIVATE, State.REVERT)
+_SETTLED = (State.RESTART, State.DONE, State.FAILED, State.ROLLED_BACK, State.INCONSISTENT)
+
+
+def loaded_commit(
+    lying_there: CommitId, started: datetime, attempts: Iterable[AttemptRecord]
+) -> CommitId | None:
+    """The commit that a process started at `started` has loaded; None when the tree moved meanwhile.
+
+    A process older than a move has what lay there before it; one that started while the tree
+    moved may have parts of both.
+    """
+    for attempt in reversed(list(attempts)):
+        began = next((record.at for record in attempt.records if record.state in _MOVES), None)
+        if began is None:
+            continue
+        settled = next((record.at for record in attempt.records if record.state in _SETTLED), None)
+        if started < began:
+            lying_there = attempt.start.commit
+        elif settled is None or started < settled:
+            return None
+        else:
+            break
+    return lying_there
+
+
+def is_confirmed_by(attempt: AttemptRecord | None, commit: CommitId | None) -> bool:
+    """Whether a report of `commit` says that the attempt has arrived."""
+    if attempt is None or commit is None or attempt.target.commit != commit:
+        return False
+    return attempt.state in (State.RESTART, State.CONFIRM, State.DONE)
