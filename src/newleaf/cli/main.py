@@ -1,9 +1,8 @@
-"""`newleaf`: finds the verb, loads it alone, and turns what it comes to into text or JSON and an exit code."""
+"""`newleaf`: finds the verb, loads it alone, and turns what comes of it into an answer and an exit code."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -154,12 +153,8 @@ def _own_arguments(arguments: list[str]) -> list[str]:
 
 def _answer_usage(invocation: Invocation, error: click.ClickException) -> int:
     if invocation.json:
-        record = {
-            "schema": 1,
-            "outcome": "usage",
-            "errors": [{"code": "usage", "message": error.format_message()}],
-        }
-        click.echo(json.dumps(record, ensure_ascii=False))
+        errors = [{"code": "usage", "message": error.format_message()}]
+        invocation.answer({"outcome": "usage", "errors": errors})
     else:
         click.echo(f"{click.style('newleaf:', fg='red')} {error.format_message()}", err=True)
         if isinstance(error, click.UsageError) and error.ctx:

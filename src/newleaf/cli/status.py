@@ -11,6 +11,7 @@ import click
 from newleaf.cli.invocation import Invocation, pass_invocation, table
 
 WATCH_SECONDS = 1.0
+_CONFIRMED: Mapping[Any, str] = {True: "yes", False: "no"}
 _COLOURS = {"deployed": "green", "update_failed": "red", "inconsistent": "red", "rolled_back": "red"}
 
 
@@ -107,7 +108,7 @@ def describe_history(attempts: list[dict[str, Any]]) -> list[str]:
             str(attempt["at"])[:19].replace("T", " "),
             str(attempt.get("kind", "update")),
             str(attempt["outcome"]),
-            {True: "yes", False: "no"}.get(attempt.get("confirmed"), "unknown"),
+            _CONFIRMED.get(attempt.get("confirmed"), "unknown"),
             name(attempt.get("from")),
             name(attempt.get("to")),
             f"{sum((attempt.get('durations') or {}).values()):.1f} s",
