@@ -1,8 +1,8 @@
 """Jobs: while one runs, nothing of the app is changed and nothing restarts.
 
 Rules: a job holds `busy.lock` shared from its beginning to its end, each with a descriptor of its own, so any
-number of them in any threads and tasks. A job that would begin while the live tree is changed waits: in a thread
-by sleeping in the kernel, in a coroutine by looking again, so that the event loop never stands still
+number of them in any threads and tasks. A job that would begin while the live tree is changed waits: in a
+thread by sleeping in the kernel, in a coroutine by looking again, so that the event loop never stands still
 (lessons.md L30).
 """
 
@@ -63,7 +63,8 @@ class Busy:
         """
         lock, descriptor = self._open()
         try:
-            while not busy_lock.try_shared(descriptor):
+            # Whoever holds it is another process: no event of this loop could tell.
+            while not busy_lock.try_shared(descriptor):  # noqa: ASYNC110
                 await asyncio.sleep(POLL_SECONDS)
         except BaseException:
             lock.__exit__(None, None, None)

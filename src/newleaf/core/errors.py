@@ -358,3 +358,17 @@ class NoDaemon(FailedError):
 
     code = "no_daemon"
     cure = "start the daemon; it reports itself by calling newleaf.ready()"
+
+
+class JobNotFound(FailedError):
+    """there is no program {program}"""
+
+    code = "job_not_found"
+    exit_code = 127
+
+
+class JobNotExecutable(FailedError):
+    """{program} cannot be run: {reason}"""
+
+    code = "job_not_executable"
+    exit_code = 126
