@@ -372,3 +372,27 @@ class JobNotExecutable(FailedError):
 
     code = "job_not_executable"
     exit_code = 126
+
+
+# --- which app ----------------------------------------------------------------------------
+
+
+class AppUnknown(UsageError):
+    """which app is meant? Apps noted on this machine: {listed}"""
+
+    code = "app_unknown"
+    cure = "stand in its checkout, or say --app NAME or --state-dir DIR; `newleaf init` sets up a new one"
+
+
+class CheckoutUnknown(UsageError):
+    """no checkout is known for the app whose state lies in {state}"""
+
+    code = "checkout_unknown"
+    cure = "run this once from inside the app's git checkout"
+
+
+class CheckoutMoved(UsageError):
+    """this host deploys the app in {known}, and not in {here}, where you stand"""
+
+    code = "checkout_moved"
+    cure = "go to {known}; to move the deployment here, change `checkout` in {identity}"

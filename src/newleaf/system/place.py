@@ -1,0 +1,128 @@
+"""Where the host's app lives: its state directory, its checkout, and the files that set it up.
+
+Rules: the app is named by `--state-dir` or NEWLEAF_STATE_DIR, else by `--app`, else by the newleaf.toml
+of the checkout that one stands in, else it is the only app that `init` has noted on this machine.
+The checkout is the one that the state directory remembers, else the one that one stands in.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown
+from newleaf.core.fragments import APP_FILE, HOST_FILE
+from newleaf.system import files
+from newleaf.system.known_apps import KnownApp
+
+IDENTITY = "identity.json"
+STATE_VARIABLE = "NEWLEAF_STATE_DIR"
+
+
+class Selection(Protocol):
+    """What the caller says of which app is meant."""
+
+    app: str | None
+    state_dir: Path | None
+    config: Path | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one app lives on this host. `folder` is the app's own inside the checkout `top`."""
+
+    state: Path
+    top: Path
+    folder: Path
+    app_file: Path
+    host_file: Path
+    name: str | None = None
+    """As the files say it; None when only the settings as a whole can tell."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The checkout that one stands in."""
+
+    top: Path
+    folder: Path
+    name: str | None
+
+
+def find_place(
+    selection: Selection, folder: Path, environ: Mapping[str, str], noted: Callable[[], list[KnownApp]]
+) -> Place:
+    """The app that is meant, standing in `folder`; `noted` is asked only when nothing else says.
+
+    Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile.
+    """
+    config = selection.config.absolute() if selection.config else None
+    own_file = config if config and config.name != HOST_FILE else None
+    standing = find_standing(own_file.parent if own_file else folder)
+    explicit = selection.state_dir or (Path(found) if (found := environ.get(STATE_VARIABLE)) else None)
+    if explicit:
+        state, name = explicit.expanduser().absolute(), None
+    else:
+        state, name = _by_name(selection.app, standing, environ, noted)
+    top, inner = _checkout(state, standing, by_standing=not (explicit or selection.app))
+    app_file = own_file or inner / APP_FILE
+    host_file = config if config and config.name == HOST_FILE else state / HOST_FILE
+    return Place(state, top, inner, app_file, host_file, name or _name_in(app_file))
+
+
+def find_standing(folder: Path) -> Standing | None:
+    """The checkout around `folder`; its app is the one of the nearest newleaf.toml in it."""
+    inner: Path | None = None
+    for candidate in (folder, *folder.parents):
+        if inner is None and (candidate / APP_FILE).is_file():
+            inner = candidate
+        if (candidate / ".git").exists():
+            place = inner or candidate
+            return Standing(candidate, place, _name_in(place / APP_FILE))
+    return None
+
+
+def _by_name(
+    app: str | None,
+    standing: Standing | None,
+    environ: Mapping[str, str],
+    noted: Callable[[], list[KnownApp]],
+) -> tuple[Path, str]:
+    name = app or environ.get("NEWLEAF_APP__NAME") or (standing.name if standing else None)
+    if name:
+        usual = Path.home() / f".{name}"
+        if usual.is_dir():
+            return usual, name
+        apps = [known for known in noted() if known.name == name]
+        return (apps[0].state_dir if len(apps) == 1 else usual), name
+    apps = noted()
+    if len(apps) == 1:
+        return apps[0].state_dir, apps[0].name
+    listed = ", ".join(f"{known.name} ({known.state_dir})" for known in apps) or "none"
+    raise AppUnknown(listed=listed)
+
+
+def _checkout(state: Path, standing: Standing | None, *, by_standing: bool) -> tuple[Path, Path]:
+    record = files.read_record(state / IDENTITY) or {}
+    top = Path(record["checkout"]) if isinstance(record.get("checkout"), str) else None
+    if top is not None and (top / ".git").exists():
+        if by_standing and standing and standing.top.resolve() != top.resolve():
+            raise CheckoutMoved(known=top, here=standing.top, identity=state / IDENTITY)
+        inner = top / str(record.get("folder", "."))
+        return top, inner
+    if standing is None:
+        raise CheckoutUnknown(state=state)
+    return standing.top, standing.folder
+
+
+def _name_in(app_file: Path) -> str | None:
+    """The app's name, as far as the file can be read; what is wrong with it the settings will say."""
+    try:
+        table = tomllib.loads(app_file.read_text()).get("app", {})
+    except (OSError, ValueError):
+        return None
+    name = table.get("name") if isinstance(table, dict) else None
+    return name if isinstance(name, str) else None
