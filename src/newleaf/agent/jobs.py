@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
-from newleaf.core.errors import StateDirectoryUnknown, UpdateInstalling
+from newleaf.core.job_errors import StateDirectoryUnknown, UpdateInstalling
 from newleaf.system import busy_lock
 from newleaf.system.files import prepare_state_directory
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from newleaf.cli.invocation import Invocation, draws_progress, pass_invocation
-from newleaf.core.errors import StateDirectoryUnknown
+from newleaf.core.job_errors import StateDirectoryUnknown
 from newleaf.system.busy_lock import open_shared, try_shared, wait_shared
 from newleaf.system.files import prepare_state_directory
 from newleaf.system.foreground import run_job

@@ -321,59 +321,6 @@ class RestartBudgetSpent(InconsistentError):
     cure = "see `newleaf history` for why it restarts so often; restart.budget sets the limit"
 
 
-# --- jobs, leases, restarts -------------------------------------------------------------
-
-
-class AppBusy(NewleafError):
-    """the app is busy: {reason}"""
-
-    code = "app_busy"
-    outcome = "waiting"
-    exit_code = 4
-    cure = "it is tried again when the jobs have ended; `newleaf update --force-busy` does not wait for them"
-
-
-class UpdateInstalling(FailedError):
-    """an update changes the live tree now, and to wait for it here would stop the event loop"""
-
-    code = "update_installing"
-    cure = "in a coroutine write `async with newleaf.busy():`, which waits and lets the loop go on"
-
-
-class StateDirectoryUnknown(UsageError):
-    """which app this is, is not known: NEWLEAF_STATE_DIR is not set"""
-
-    code = "state_directory_unknown"
-    cure = "set NEWLEAF_STATE_DIR for the daemon, or name the folder: newleaf.busy(state_dir=…)"
-
-
-class LeaseDenied(FailedError):
-    """the lease server at {host} {reason}"""
-
-    code = "lease_denied"
-
-
-class NoDaemon(FailedError):
-    """no running daemon has reported itself in {path}, so none can be restarted"""
-
-    code = "no_daemon"
-    cure = "start the daemon; it reports itself by calling newleaf.ready()"
-
-
-class JobNotFound(FailedError):
-    """there is no program {program}"""
-
-    code = "job_not_found"
-    exit_code = 127
-
-
-class JobNotExecutable(FailedError):
-    """{program} cannot be run: {reason}"""
-
-    code = "job_not_executable"
-    exit_code = 126
-
-
 # --- which app ----------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from newleaf.core.errors import AppBusy
+from newleaf.core.job_errors import AppBusy
 from newleaf.system import processes
 from newleaf.system.locks import kept_from_children, open_lock, try_lock
 

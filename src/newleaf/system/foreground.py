@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from newleaf.core.errors import JobNotExecutable, JobNotFound
+from newleaf.core.job_errors import JobNotExecutable, JobNotFound
 
 FORWARDED = (
     signal.SIGTERM,

@@ -11,8 +11,9 @@ import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from newleaf.core.errors import LeaseDenied, NewleafError
+from newleaf.core.errors import NewleafError
 from newleaf.core.gates import Lease
+from newleaf.core.job_errors import LeaseDenied
 from newleaf.system.http import HttpClient, HttpRequest
 
 GROUP = "default"

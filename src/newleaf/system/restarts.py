@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from newleaf.core.errors import CorruptFile, NoDaemon
+from newleaf.core.errors import CorruptFile
+from newleaf.core.job_errors import NoDaemon
 from newleaf.core.records import moment, short_stamp
 from newleaf.system import processes
 from newleaf.system.commands import Command, Runner
