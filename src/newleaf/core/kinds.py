@@ -25,6 +25,7 @@ from newleaf.core.values import (
     read_each,
     read_flag,
     read_fraction,
+    read_git_config,
     read_inner_path,
     read_integer,
     read_positive_duration,
@@ -170,6 +171,7 @@ FLAG_OR_AUTO = either("auto", FLAG)
 TEXT_OR_FALSE = either(False, TEXT)
 FRACTION = Kind("float", read_fraction, {"type": "number", "minimum": 0, "maximum": 1}, from_number)
 IDS = list_of(Kind("int", read_integer, {"type": "integer"}, from_number))
+GIT_CONFIG = Kind("table", read_git_config, {"type": "object"}, from_json)
 TABLE = Kind("table", read_table, {"type": "object"}, from_json)
 WORDS_OF_COMMAND: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 COMMAND = Kind("cmd", read_command, {"anyOf": [TEXT.schema, WORDS_OF_COMMAND]}, from_text_or_list)

@@ -20,6 +20,7 @@ from newleaf.core.kinds import (
     FLAG,
     FLAG_OR_AUTO,
     FRACTION,
+    GIT_CONFIG,
     HOST_NAME,
     IDS,
     INNER_PATH,
@@ -151,9 +152,9 @@ class Source(Struct, frozen=True, kw_only=True):
         None
     )
     git_config: Annotated[
-        Mapping[str, str],
+        Mapping[str, str | Texts],
         host(
-            TABLE,
+            GIT_CONFIG,
             "git settings let through to the updater's own git: proxy, CA file, credential helper, insteadOf",
         ),
     ] = {}

@@ -109,19 +109,24 @@ def read_inner_path(value: object) -> str:
 
 
 def read_table(value: object) -> dict[str, str]:
-    """A table of texts; a table inside it gives dotted names, booleans and numbers become text."""
+    """A table of texts; booleans and numbers become text."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a table, not {describe(value)}")
-    read: dict[str, str] = {}
+    return {str(name): _read_scalar(str(name), entry) for name, entry in value.items()}
+
+
+def read_git_config(value: object) -> dict[str, str | tuple[str, ...]]:
+    """A table of git settings: a list gives several values, a table inside it dotted names."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a table, not {describe(value)}")
+    read: dict[str, str | tuple[str, ...]] = {}
     for name, entry in value.items():
         if isinstance(entry, Mapping):
-            read |= {f"{name}.{inner}": text for inner, text in read_table(entry).items()}
-        elif isinstance(entry, bool):
-            read[str(name)] = str(entry).lower()
-        elif isinstance(entry, int | str):
-            read[str(name)] = str(entry)
+            read |= {f"{name}.{inner}": text for inner, text in read_git_config(entry).items()}
+        elif isinstance(entry, list | tuple):
+            read[str(name)] = tuple(_read_scalar(str(name), each) for each in entry)
         else:
-            raise ValueError(f"must hold texts; {name} is {describe(entry)}")
+            read[str(name)] = _read_scalar(str(name), entry)
     return read
 
 
@@ -150,6 +155,14 @@ def _split(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise ValueError(f"cannot be split into words: {error}") from error
+
+
+def _read_scalar(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, int | str):
+        raise ValueError(f"must hold texts; {name} is {describe(value)}")
+    return str(value)
 
 
 def _read_argument(value: object) -> str:
