@@ -27,7 +27,7 @@ class AppNameMissing(UsageError):
 
 
 class MinorUnknown(UsageError):
-    """the channel stable stays inside one minor version, and the repository has no release tag to take it from"""
+    """the channel stable stays inside one minor version, and no release tag here says which"""
 
     code = "minor_unknown"
     cure = "tag a release first (git tag v1.0.0), or begin with newleaf init --channel beta"

@@ -102,17 +102,11 @@ def submodules(situation: Situation) -> Iterator[Note]:
 
 
 def large_files(situation: Situation) -> Iterator[Note]:
-    """Git LFS is a filter program, and newleaf runs no filters."""
+    """Git LFS brings the files by a program of its own, which this host must have."""
     found = situation.findings.lfs
-    if not found:
-        return
-    missing = "" if "git-lfs" in situation.findings.programs else ", and git-lfs is not installed here"
-    text = (
-        f"Git LFS keeps {_some(found)}: newleaf runs no filters, so files would arrive as pointers{missing}"
-    )
-    yield Note(
-        "cannot", text, "keep them out of git, or as plain git files (git lfs migrate export --everything)"
-    )
+    if found and "git-lfs" not in situation.findings.programs:
+        text = f"Git LFS keeps {_some(found)}, and git-lfs is not installed here: only pointers would arrive"
+        yield Note("cannot", text, "install git-lfs, run `git lfs install && git lfs pull`, and init anew")
 
 
 def interrupted(situation: Situation) -> Iterator[Note]:
@@ -143,7 +137,7 @@ def local_edits(situation: Situation) -> Iterator[Note]:
     """Changes are carried over each update, unless the setting says otherwise."""
     changed = situation.checkout.changed
     if changed:
-        text = f"local edits in {_some(changed)}: every update carries them over in a stash, and may meet conflicts"
+        text = f"local edits in {_some(changed)}: each update carries them over in a stash"
         yield Note("attention", text, 'commit them, or set update.dirty_tree = "refuse"')
 
 
@@ -198,7 +192,7 @@ def several_daemons(situation: Situation) -> Iterator[Note]:
 def shared_checkout(situation: Situation) -> Iterator[Note]:
     """Two apps in one checkout would each move the tree under the other."""
     if situation.sharing:
-        text = f"{_some(situation.sharing)} is deployed in this very checkout: each would move it under the other"
+        text = f"{_some(situation.sharing)} lives in this checkout too: each would move it under the other"
         yield Note("cannot", text, "give each app its own clone, and run newleaf init there")
 
 

@@ -72,9 +72,7 @@ def daemons(findings: Findings, project: Project, name: str) -> tuple[Start, ...
 
 
 def _candidates(findings: Findings, project: Project, name: str) -> Iterable[Start]:
-    elsewhere = [
-        other.path for other in findings.projects if other.path != "." and other.path != project.path
-    ]
+    elsewhere = [other.path for other in findings.projects if other.path not in (".", project.path)]
     for start in findings.starts:
         folder = start.source.rpartition("/")[0] or "."
         nested = any(_is_in(folder, path) and not _is_in(project.path, path) for path in elsewhere)
@@ -112,7 +110,7 @@ def _can_start(findings: Findings, project: Project) -> bool:
 
 
 def _is_in(folder: str, parent: str) -> bool:
-    return parent == "." or folder == parent or folder.startswith(f"{parent}/")
+    return parent in (".", folder) or folder.startswith(f"{parent}/")
 
 
 def _source(project: Project, name: str) -> str:

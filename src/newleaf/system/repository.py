@@ -14,6 +14,7 @@ import shutil
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from newleaf.core.findings import BuildStep, DeployScript, Findings, Project, Start, Unit
@@ -38,15 +39,16 @@ MAX_BYTES = 1024 * 1024
 MAX_PATHS = 50_000
 MAX_DEPTH = 4
 PROGRAMS = "git git-lfs uv poetry pdm make npm pnpm yarn cargo ssh-keygen systemctl".split()
+UV_PLACES = ("~/.local/bin", "~/.cargo/bin", "/opt/homebrew/bin", "/usr/local/bin")
 SKIPPED = frozenset(".git .venv venv env node_modules __pycache__ build dist .tox .nox site-packages".split())
 ASIDE = frozenset("tests test testing docs doc examples example fixtures vendor third_party".split())
 """Folders whose projects, containers and scripts are not the app."""
 
 DATA = re.compile(r"(data|var|storage|uploads?|media|db|database|state)|.*\.(db|sqlite3?)")
-_PULLS = re.compile(r"\bgit\s+(-\S+\s+(\S+\s+)?)*?(pull|reset\s+--hard|fetch|checkout)\b")
+_PULLS = re.compile(r"\bgit\s+(-\S+\s+(\S+\s+)?)*?(pull|reset\s+--hard)\b")
 _PUSHES = re.compile(r"\b(rsync|scp|ssh|ansible-playbook|kamal|fab|cap|fly|dokku)\s|ssh-(action|deploy)")
 _SCRIPT_NAME = re.compile(r"(.*[-_.])?(deploy|update|upgrade|pull|redeploy|release)([-_.].*)?")
-_LFS = re.compile(r"^\s*(\S+)\s.*\bfilter=lfs\b", re.MULTILINE)
+_LFS = re.compile(r"^\s*([^\s#]\S*)\s.*\bfilter=lfs\b", re.MULTILINE)
 _SUBMODULE = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 _OWN_MIGRATION = re.compile(r"v\d+\.\d+\.\d+/\d+_[^/]+\.py")
 _FOREIGN_MIGRATION = re.compile(
@@ -78,8 +80,14 @@ def list_files(top: Path) -> Iterator[str]:
 
 
 def programs(search_path: str | None = None) -> frozenset[str]:
-    """Which of the programs that matter here are found on `search_path` (PATH unless given)."""
-    return frozenset(name for name in PROGRAMS if shutil.which(name, path=search_path))
+    """Which of the programs that matter here are found on `search_path`.
+
+    Unless given it is PATH, and for uv the places where its installers put it.
+    """
+    found = {name for name in PROGRAMS if shutil.which(name, path=search_path)}
+    if search_path is None and shutil.which("uv", path=os.pathsep.join(map(os.path.expanduser, UV_PLACES))):
+        found.add("uv")
+    return frozenset(found)
 
 
 class _Look:
@@ -128,7 +136,14 @@ class _Look:
         if "." not in folders and names["."] & {"requirements.txt", "main.py", "app.py", "__main__.py"}:
             folders.append(".")
         for folder in sorted(folders):
-            yield read_project(folder, self.paths, self._text)
+            project = read_project(folder, self.paths, self._text)
+            is_member = not project.locks and "pyproject.toml" in project.manifests
+            yield replace(project, locks=("uv.lock",)) if is_member and self._lock_above(folder) else project
+
+    def _lock_above(self, folder: str) -> bool:
+        """Whether a uv workspace further up has the lock file."""
+        above = Path(folder).parents if folder != "." else ()
+        return any((parent / "uv.lock").as_posix() in self.paths for parent in above)
 
     def _jobs(self) -> Iterator[Start | Unit]:
         for path in self.near:
@@ -304,7 +319,7 @@ def _deploys(text: str, name: str) -> str | None:
     """Why a script, a recipe or a CI job looks like a deployment; None when it does not."""
     commands = _WITHOUT_COMMENTS.sub("", text)
     is_ci = name.startswith(".")
-    if not is_ci and (found := _PULLS.search(commands)) and ("pull" in found[0] or "reset" in found[0]):
+    if not is_ci and (found := _PULLS.search(commands)):
         return f"runs `{' '.join(found[0].split())}`"
     sends = _PUSHES.search(commands)
     if sends and (is_ci or _SCRIPT_NAME.fullmatch(name.rpartition("/")[2])):
