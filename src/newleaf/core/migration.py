@@ -234,11 +234,8 @@ class MigrationState:
         earlier = self.unfinished
         if earlier is None:
             return MigrationState(self.applied, span, self.other)
-        starts, ends = (earlier.start, span.start), (earlier.end, span.end)
-        whole = Span(
-            None if None in starts else min(filter(None, starts)),
-            None if None in ends else max(filter(None, ends)),
-        )
+        end = None if earlier.end is None or span.end is None else max(earlier.end, span.end)
+        whole = Span(_least({earlier.start, span.start}), end)
         return MigrationState(self.applied, whole, self.other)
 
     def with_applied(self, name: str) -> MigrationState:
@@ -289,7 +286,10 @@ class MigrationState:
 
 @dataclass(frozen=True)
 class Plan:
-    """The scripts to run, in the order in which they run; `backward` runs their `revert()`."""
+    """The scripts to run, in the order in which they run; `backward` runs their `revert()`.
+
+    `span` is what is done once they have run: it begins where an interrupted run began.
+    """
 
     scripts: tuple[Script, ...]
     span: Span
@@ -312,15 +312,16 @@ class Plan:
 
 def plan_forward(scripts: Iterable[Script], state: MigrationState, span: Span) -> Plan:
     """What is due on the way from one version up to another, and nothing when the way leads down."""
-    spans = [span] if state.unfinished is None else [span, state.unfinished]
+    starts = {span.start} if state.unfinished is None else {span.start, state.unfinished.start}
     due = [
         script
         for script in scripts
         if script.name not in state.applied
         and (span.end is None or script.version <= span.end)
-        and any(_lies_after(script.version, each.start, state.newest) for each in spans)
+        and any(_lies_after(script.version, start, state.newest) for start in starts)
     ]
-    return Plan(tuple(sorted(due, key=lambda script: script.order)), span)
+    whole = Span(_least(starts), span.end)
+    return Plan(tuple(sorted(due, key=lambda script: script.order)), whole)
 
 
 def plan_exactly(scripts: Iterable[Script], state: MigrationState, span: Span) -> Plan:
@@ -362,6 +363,10 @@ def _lies_after(version: Version, start: Version | None, newest: Version | None)
     if start is not None:
         return version > start
     return newest is None or version >= newest
+
+
+def _least(starts: Collection[Version | None]) -> Version | None:
+    return None if None in starts else min(filter(None, starts))
 
 
 def _shown(version: Version | None) -> str | None:
