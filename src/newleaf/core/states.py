@@ -50,14 +50,15 @@ ENDS = frozenset(
 )
 
 _UNTOUCHED_ENDS = {State.FAILED, State.REFUSED, State.DISCARDED, State.INCONSISTENT}
+_CHANGES = {State.SNAPSHOT, State.INSTALL, State.MIGRATE, State.ACTIVATE}
 _LIVE = {State.REVERT, State.INCONSISTENT}
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.FETCH: frozenset({State.VERIFY} | _UNTOUCHED_ENDS),
     State.VERIFY: frozenset({State.STAGE} | _UNTOUCHED_ENDS),
-    State.STAGE: frozenset({State.WAIT, State.SNAPSHOT, State.INSTALL, State.MIGRATE} | _UNTOUCHED_ENDS),
-    State.WAIT: frozenset({State.SNAPSHOT, State.INSTALL, State.MIGRATE, State.SUPERSEDED} | _UNTOUCHED_ENDS),
-    State.SNAPSHOT: frozenset({State.SNAPSHOT, State.INSTALL, State.MIGRATE} | _UNTOUCHED_ENDS | _LIVE),
+    State.STAGE: frozenset({State.WAIT, *_CHANGES} | _UNTOUCHED_ENDS),
+    State.WAIT: frozenset({*_CHANGES, State.SUPERSEDED} | _UNTOUCHED_ENDS),
+    State.SNAPSHOT: frozenset({*_CHANGES} | _UNTOUCHED_ENDS),
     State.INSTALL: frozenset({State.INSTALL, State.MIGRATE, State.ACTIVATE} | _LIVE),
     State.MIGRATE: frozenset({State.MIGRATE, State.INSTALL, State.ACTIVATE} | _LIVE),
     State.ACTIVATE: frozenset({State.ACTIVATE, State.RESTART, State.DONE} | _LIVE),

@@ -1,0 +1,233 @@
+"""A host in memory behind the ports of the transaction: what it has, what it was asked, what it fails at."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from newleaf.core.channels import Choice, Reason
+from newleaf.core.errors import FailedError, NewleafError
+from newleaf.core.ports import OnLine, Pending, Restarted
+from newleaf.core.records import AttemptRecord, Status, Waiting
+from newleaf.core.release import CommitId, Release
+from newleaf.core.requests import Request
+from newleaf.update.decisions import Decisions
+from newleaf.update.history import History
+from newleaf.update.journal import Journal
+from newleaf.update.parts import Identity, Parts, TargetParts
+from newleaf.update.transaction import Transaction
+
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def commit_of(letter: str) -> CommitId:
+    return CommitId(letter * 40)
+
+
+def release_of(letter: str, version: str | None = None) -> Release:
+    return Release(commit_of(letter), version)
+
+
+class SimulatedFailure(FailedError):
+    """{step} failed, as told"""
+
+    code = "simulated"
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+@dataclass
+class SimulatedHost:
+    """Every port of one transaction, in memory but for the state directory's own files."""
+
+    state: Path
+    live_release: Release = field(default_factory=lambda: release_of("a", "1.0.0"))
+    target: Release | None = field(default_factory=lambda: release_of("b", "1.1.0"))
+    dependencies: str = "a" * 40
+    dependencies_change: bool = True
+    migrations: tuple[str, ...] = ()
+    offline: tuple[str, ...] = ()
+    declared: bool = False
+    applied: list[str] = field(default_factory=list)
+    data: str = "a"
+    kept_data: str | None = None
+    daemon: bool = False
+    mode: str = "none"
+    reported: Release | None = None
+    gates: dict[str, list[Waiting]] = field(default_factory=dict)
+    fails: dict[str, NewleafError] = field(default_factory=dict)
+    kill_at: str | None = None
+    calls: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    signal: bool = True
+    steps: tuple[str, ...] = ("install", "migrate")
+    clock: datetime = START
+    attempts: int = 0
+    suspended: str | None = None
+    origin_error: NewleafError | None = None
+    sideways_choice: bool = False
+
+    def transaction(self) -> Transaction:
+        """A new process: everything is read from the files again."""
+        parts = Parts(
+            identity=Identity("app", "mini-1", "beta"),
+            journal=Journal(self.state / "journal.jsonl", self.now),
+            history=History(self.state / "history.jsonl"),
+            decisions=Decisions(self.state),
+            source=self,
+            layout=self,
+            parts_for=lambda release, _: TargetParts(
+                _Dependencies(self, release), _Data(self, release), self.steps
+            ),
+            restarts=self,
+            gates=self,
+            reporter=self,
+            clear_signal=self.clear_signal,
+            now=self.now,
+        )
+        return Transaction(parts, self.new_id, self.suspended)
+
+    def now(self) -> datetime:
+        self.clock += timedelta(milliseconds=5)
+        return self.clock
+
+    def new_id(self) -> str:
+        self.attempts += 1
+        return f"attempt-{self.attempts}"
+
+    def clear_signal(self) -> None:
+        self.signal = False
+
+    def called(self, what: str) -> None:
+        """Notes a call; fails or dies there when told to."""
+        self.calls.append(what)
+        if self.kill_at == what:
+            self.kill_at = None
+            raise Killed
+        if what in self.fails:
+            raise self.fails[what]
+
+    # --- source -------------------------------------------------------------------------
+
+    def resolve(self, request: Request, live: Release) -> Choice:
+        self.called("resolve")
+        if self.origin_error:
+            raise self.origin_error
+        ahead = self.target is not None and self.target.commit != live.commit
+        reason = Reason.AHEAD if ahead else Reason.RUNNING
+        return Choice(reason, self.target, self.target, sideways=self.sideways_choice)
+
+    def fetch(self, target: Release) -> None:
+        self.called("fetch")
+
+    def verify(self, start: Release, target: Release, *, sideways: bool) -> None:
+        self.called("verify sideways" if sideways else "verify")
+
+    def commits(self, start: Release, target: Release) -> tuple[int, tuple[tuple[str, str], ...]]:
+        return 1, ((target.commit, "a change"),)
+
+    # --- layout -------------------------------------------------------------------------
+
+    def live(self) -> Release:
+        return self.live_release
+
+    def stage(self, release: Release) -> None:
+        self.called("stage")
+
+    def place(self, release: Release, *, sideways: bool) -> None:
+        if self.live_release.commit != release.commit:
+            self.called(f"place {release.commit[0]}")
+            self.live_release = release
+
+    def activate(self, release: Release) -> list[str]:
+        self.called(f"activate {release.commit[0]}")
+        return []
+
+    # --- restarts -----------------------------------------------------------------------
+
+    def daemon_runs(self) -> bool:
+        return self.daemon
+
+    def restart(self, attempt: AttemptRecord) -> Restarted:
+        self.called("restart")
+        if self.mode == "none":
+            return Restarted("restart.mode is none", skipped=True)
+        if self.mode == "exit" and self.daemon:
+            return Restarted("the daemon was asked to leave", owed=True)
+        return Restarted()
+
+    def running(self) -> Release | None:
+        return self.reported
+
+    def await_report(self, attempt: AttemptRecord, seconds: float) -> bool:
+        self.called("await report")
+        return self.reported is not None and self.reported.commit == attempt.target.commit
+
+    # --- gates and reports --------------------------------------------------------------
+
+    def judge(self, attempt: AttemptRecord, request: Request, before: str) -> tuple[Waiting, ...]:
+        self.called(f"gates before {before}")
+        return tuple(self.gates.get(before, ()))
+
+    def quiet(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def release(self) -> None:
+        self.calls.append("release")
+
+    def publish(self, status: Status) -> None:
+        self.statuses.append(status)
+        self.words.append(status.status)
+
+    def line(self, text: str) -> None:
+        self.calls.append(f"line {text}")
+
+
+@dataclass
+class _Dependencies:
+    host: SimulatedHost
+    release: Release
+
+    def owed(self) -> str | None:
+        if not self.host.dependencies_change or self.host.dependencies == self.release.commit:
+            return None
+        return "the lock file changed"
+
+    def install(self, on_line: OnLine) -> None:
+        self.host.called(f"install {self.release.commit[0]}")
+        self.host.dependencies = self.release.commit
+
+
+@dataclass
+class _Data:
+    host: SimulatedHost
+    release: Release
+
+    def pending(self) -> Pending:
+        names = tuple(name for name in self.host.migrations if name not in self.host.applied)
+        return Pending(names, self.host.offline, self.host.declared)
+
+    def snapshot(self) -> str:
+        self.host.called("snapshot")
+        self.host.kept_data = self.host.data
+        return "kept data"
+
+    def migrate(self, on_line: OnLine) -> tuple[str, ...]:
+        ran = self.pending().names
+        for name in ran:
+            self.host.called(f"migrate {name}")
+            self.host.data = self.release.commit[0]
+            self.host.applied.append(name)
+        return ran
+
+    def restore(self) -> str:
+        self.host.called("restore")
+        if self.host.kept_data is not None:
+            self.host.data = self.host.kept_data
+            self.host.applied.clear()
+        return "what was written meanwhile lies in aside/"

@@ -1,0 +1,124 @@
+"""From a request to an outcome: staying, moving, going back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from newleaf.core.errors import NoSnapshot, NoWayBack
+from newleaf.core.requests import Request
+from tests.support.simulated_host import Killed, SimulatedFailure, SimulatedHost, commit_of, release_of
+
+REQUEST = Request()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> SimulatedHost:
+    return SimulatedHost(tmp_path)
+
+
+def test_nothing_new_is_up_to_date_and_writes_no_attempt(host: SimulatedHost) -> None:
+    host.target = None
+    result = host.transaction().update(REQUEST)
+    assert (result.outcome, result.exit_code) == ("up_to_date", 0)
+    assert not (host.state / "journal.jsonl").exists()
+    assert not host.signal
+
+
+def test_up_to_date_is_confirmed_only_by_a_process_that_reported_it(host: SimulatedHost) -> None:
+    """lessons.md L1"""
+    host.target = None
+    assert host.transaction().update(REQUEST).confirmed is None
+    host.reported = release_of("a")
+    assert host.transaction().update(REQUEST).confirmed is True
+
+
+def test_a_suspended_host_does_not_even_ask(host: SimulatedHost) -> None:
+    host.suspended = "suspended since noon: fair"
+    result = host.transaction().update(REQUEST)
+    assert (result.outcome, host.calls) == ("held", [])
+    assert "fair" in result.notes[0]
+
+
+def test_an_unreachable_remote_is_a_failure_that_is_told(host: SimulatedHost) -> None:
+    """lessons.md L2"""
+    host.origin_error = SimulatedFailure(step="ls-remote")
+    result = host.transaction().update(REQUEST)
+    assert (result.outcome, result.exit_code) == ("failed", 1)
+    assert host.statuses[-1].error == "ls-remote failed, as told"
+
+
+def test_an_explicit_branch_may_lie_beside_what_runs(host: SimulatedHost) -> None:
+    host.transaction().update(Request(branch="feature"))
+    assert "verify sideways" in host.calls
+
+
+def test_a_poll_may_not_move_sideways(host: SimulatedHost) -> None:
+    host.transaction().update(REQUEST)
+    assert "verify" in host.calls
+    assert "verify sideways" not in host.calls
+
+
+def test_rollback_goes_to_where_the_last_attempt_came_from(host: SimulatedHost) -> None:
+    host.transaction().update(REQUEST)
+    result = host.transaction().rollback(None, None, REQUEST)
+    assert (result.outcome, result.exit_code) == ("ok", 0)
+    assert host.live_release.commit == host.dependencies == commit_of("a")
+
+
+def test_rollback_denies_the_release_that_is_left(host: SimulatedHost) -> None:
+    """lessons.md L42"""
+    host.transaction().update(REQUEST)
+    host.transaction().rollback(None, None, REQUEST)
+    assert host.transaction().update(REQUEST).outcome == "held"
+    host.transaction().parts.decisions.allow(commit_of("b"), host.now())
+    assert host.transaction().update(REQUEST).outcome == "updated"
+
+
+def test_rollback_prefers_the_last_confirmed_release(host: SimulatedHost) -> None:
+    host.mode, host.reported = "command", release_of("b")
+    host.transaction().update(Request(wait_seconds=1))
+    host.mode, host.reported = "none", None
+    for letter in "cd":
+        host.target = release_of(letter)
+        host.transaction().update(REQUEST)
+    result = host.transaction().rollback(None, None, REQUEST)
+    assert result.target is not None
+    assert result.target.commit == commit_of("b")
+
+
+def test_rollback_with_nowhere_to_go_says_so(host: SimulatedHost) -> None:
+    with pytest.raises(NoWayBack):
+        host.transaction().rollback(None, None, REQUEST)
+
+
+def test_rollback_restores_data_only_when_asked(host: SimulatedHost) -> None:
+    host.declared, host.migrations = True, ("1.1.0/001_a.py",)
+    host.transaction().update(REQUEST)
+    transaction = host.transaction()
+    snapshot = transaction.snapshot_of(host.live_release)
+    assert transaction.rollback(None, snapshot, REQUEST).outcome == "ok"
+    assert host.data == "a"
+
+
+def test_rollback_without_asking_leaves_the_data(host: SimulatedHost) -> None:
+    host.declared, host.migrations = True, ("1.1.0/001_a.py",)
+    host.transaction().update(REQUEST)
+    host.transaction().rollback(None, None, REQUEST)
+    assert host.data == "b"
+
+
+def test_without_a_snapshot_there_is_no_data_to_restore(host: SimulatedHost) -> None:
+    host.transaction().update(REQUEST)
+    with pytest.raises(NoSnapshot):
+        host.transaction().snapshot_of(host.live_release)
+
+
+def test_a_rollback_that_was_killed_is_finished_by_the_next_update(host: SimulatedHost) -> None:
+    host.transaction().update(REQUEST)
+    host.kill_at = "install a"
+    with pytest.raises(Killed):
+        host.transaction().rollback(None, None, REQUEST)
+    assert host.transaction().update(REQUEST).outcome == "ok"
+    assert host.live_release.commit == host.dependencies == commit_of("a")
