@@ -44,9 +44,10 @@ class IdleSources:
     http: HttpClient
 
 
-def ask_idle(sources: IdleSources) -> Idle:
-    """Asks every source; idle when all say so."""
-    answers = (_ask_lock(sources), _ask_command(sources), _ask_url(sources))
+def ask_idle(sources: IdleSources, *, is_quiet: bool = False) -> Idle:
+    """Asks every source; idle when all say so. `is_quiet`: this process itself keeps the jobs out."""
+    lock = "" if is_quiet else _ask_lock(sources)
+    answers = (lock, _ask_command(sources), _ask_url(sources))
     reasons = tuple(answer for answer in answers if answer)
     return Idle(is_idle=not reasons, reasons=reasons)
 

@@ -12,12 +12,15 @@ import asyncio
 import os
 import threading
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from newleaf.core.job_errors import StateDirectoryUnknown, UpdateInstalling
+from newleaf.core.job_errors import UpdateInstalling
 from newleaf.system import busy_lock
 from newleaf.system.files import prepare_state_directory
+from newleaf.system.known_apps import known_apps, notes_folder
+from newleaf.system.place import STATE_VARIABLE, Selection, find_place
 
 POLL_SECONDS = 0.02
 
@@ -87,14 +90,34 @@ class Busy:
         self._entered.append((lock, descriptor))
 
 
+@dataclass
+class _Own:
+    """No word on which app is meant: the daemon's own."""
+
+    app: str | None = None
+    state_dir: Path | None = None
+    config: Path | None = None
+
+
 def busy(job: str = "", *, state_dir: Path | str | None = None) -> Busy:
     """A job of this app: `with newleaf.busy():` or `async with newleaf.busy("job 17"):`.
 
-    Without `state_dir` the app is the one that `NEWLEAF_STATE_DIR` names.
+    Without `state_dir` the app is found as every verb finds it, by NEWLEAF_STATE_DIR first.
 
-    Raises: StateDirectoryUnknown.
+    Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile.
     """
-    return Busy(Path(state_dir) if state_dir else _own_state_directory(), job)
+    return Busy(Path(state_dir) if state_dir else find_state(_Own()), job)
+
+
+def find_state(selection: Selection) -> Path:
+    """The state directory of the app that is meant; its checkout need not be known.
+
+    Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile.
+    """
+    named = selection.state_dir or os.environ.get(STATE_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    return find_place(selection, Path.cwd(), os.environ, lambda: known_apps(notes_folder())).state
 
 
 def running_jobs() -> tuple[str, ...]:
@@ -110,10 +133,3 @@ def _refuse_in_event_loop() -> None:
     except RuntimeError:
         return
     raise UpdateInstalling
-
-
-def _own_state_directory() -> Path:
-    named = os.environ.get("NEWLEAF_STATE_DIR")
-    if not named:
-        raise StateDirectoryUnknown
-    return Path(named)

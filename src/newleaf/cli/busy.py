@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
+from newleaf.agent.jobs import find_state
 from newleaf.cli.invocation import Invocation, draws_progress, pass_invocation
-from newleaf.core.job_errors import StateDirectoryUnknown
 from newleaf.system.busy_lock import open_shared, try_shared, wait_shared
 from newleaf.system.files import prepare_state_directory
 from newleaf.system.foreground import run_job
@@ -27,7 +26,7 @@ def busy(invocation: Invocation, command: tuple[str, ...]) -> int:
     A job that begins while an update changes the live tree waits for that to end. The exit status is
     COMMAND's own; 128 + n when signal n ended it, 127 when there is no such program.
     """
-    state = _state_directory(invocation)
+    state = find_state(invocation)
     prepare_state_directory(state)
     with open_shared(state) as lock:
         if not try_shared(lock):
@@ -38,9 +37,3 @@ def busy(invocation: Invocation, command: tuple[str, ...]) -> int:
     if invocation.json:
         invocation.answer({"outcome": "failed" if status else "ok", "exit": status})
     return status
-
-
-def _state_directory(invocation: Invocation) -> Path:
-    if invocation.state_dir is None:
-        raise StateDirectoryUnknown
-    return invocation.state_dir

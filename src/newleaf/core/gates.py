@@ -57,7 +57,7 @@ class Facts:
     `version` is the target's, or its commit where it has none. `released_at` is when the target was published
     or committed. `last_update_at` is None when there was none. `lease` is None as long as nobody has asked.
     `restart` is why none may happen now, None when it may. `waiting_since` is when the attempt began to
-    wait, None when it did not; `not_holding_since` is when each gate was first found not to hold.
+    wait, None when it did not; `not_holding_since` is when single gates were first found not to hold.
     """
 
     computer: str
@@ -107,7 +107,9 @@ class _Delay:
 def judge(gates: Gates, facts: Facts, now: datetime) -> tuple[Waiting, ...]:
     """The gates that do not hold now, in the order of `ORDER`."""
     return tuple(
-        Waiting(report.gate, report.reason, facts.not_holding_since.get(report.gate, now))
+        Waiting(
+            report.gate, report.reason, facts.not_holding_since.get(report.gate, facts.waiting_since or now)
+        )
         for report in survey(gates, facts, now)
         if not report.holds
     )

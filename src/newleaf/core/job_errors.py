@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newleaf.core.errors import FailedError, NewleafError, UsageError
+from newleaf.core.errors import FailedError, NewleafError
 
 
 class AppBusy(NewleafError):
@@ -19,13 +19,6 @@ class UpdateInstalling(FailedError):
 
     code = "update_installing"
     cure = "in a coroutine write `async with newleaf.busy():`, which waits and lets the loop go on"
-
-
-class StateDirectoryUnknown(UsageError):
-    """which app this is, is not known: NEWLEAF_STATE_DIR is not set"""
-
-    code = "state_directory_unknown"
-    cure = "set NEWLEAF_STATE_DIR for the daemon, or name the folder: newleaf.busy(state_dir=…)"
 
 
 class LeaseDenied(FailedError):

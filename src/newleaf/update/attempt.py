@@ -18,6 +18,7 @@ from newleaf.core.errors import (
     RestartBudgetSpent,
     TooManyRecords,
 )
+from newleaf.core.job_errors import AppBusy
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.requests import Request
@@ -246,6 +247,10 @@ class Attempt:
             if state is State.STAGE:
                 self._parts.journal.append(State.WAIT)
             return account.stays(error, "inconsistent")
+        if isinstance(error, AppBusy):
+            if state is State.STAGE:
+                self._parts.journal.append(State.WAIT)
+            return account.waits(Waiting("idle", error.message, self._parts.now()))
         if state in (State.RESTART, State.CONFIRM):
             return account.stays(error, "failed")
         if state in (State.INSTALL, State.MIGRATE, State.ACTIVATE):
