@@ -18,7 +18,10 @@ from newleaf.core.start_files import (
 
 
 def test_process_lines_are_starts_and_the_release_line_is_none() -> None:
-    text = "# how it runs\nweb: gunicorn --bind :$PORT shop:app\n\nworker:  python -m shop.worker \nrelease: ./migrate.sh\n"
+    text = (
+        "# how it runs\nweb: gunicorn --bind :$PORT shop:app\n\n"
+        "worker:  python -m shop.worker \nrelease: ./migrate.sh\n"
+    )
     assert read_procfile("Procfile", text) == (
         Start("procfile", "Procfile", "web", "gunicorn --bind :$PORT shop:app"),
         Start("procfile", "Procfile", "worker", "python -m shop.worker"),
@@ -217,7 +220,10 @@ def test_a_plist_of_another_kind_is_left_out(content: bytes) -> None:
 
 
 def test_make_targets_carry_their_recipes() -> None:
-    text = ".PHONY: install\nVENV := .venv\ninstall setup: deps ## all\n\t@uv sync\n\n\tnpm ci && \\\n\t  npm run build\nrun:\n\t.venv/bin/shop\n"
+    text = (
+        ".PHONY: install\nVENV := .venv\ninstall setup: deps ## all\n"
+        "\t@uv sync\n\n\tnpm ci && \\\n\t  npm run build\nrun:\n\t.venv/bin/shop\n"
+    )
     assert read_makefile(text) == {
         "install": "uv sync\nnpm ci && npm run build",
         "setup": "uv sync\nnpm ci && npm run build",

@@ -68,7 +68,13 @@ REQUIREMENTS_PROJECT: dict[str, str] = {
 }
 
 MONOREPO: dict[str, str] = {
-    "pyproject.toml": '[project]\nname = "everything"\nversion = "0"\n[tool.uv.workspace]\nmembers = ["apps/*"]\n',
+    "pyproject.toml": """
+[project]
+name = "everything"
+version = "0"
+[tool.uv.workspace]
+members = ["apps/*"]
+""",
     "uv.lock": "version = 1\n",
     "apps/api/pyproject.toml": '[project]\nname = "api"\nversion = "2.0.0"\n',
     "apps/api/src/api/__init__.py": "",

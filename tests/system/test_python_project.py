@@ -90,7 +90,8 @@ def test_setup_py_is_read_without_being_run() -> None:
 def test_setup_cfg_is_read() -> None:
     config = (
         "[metadata]\nname = shop\nversion = attr: shop.__version__\n"
-        "[options]\ninstall_requires =\n    newleaf\n[options.entry_points]\nconsole_scripts =\n    shopd = shop:main\n"
+        "[options]\ninstall_requires =\n    newleaf\n"
+        "[options.entry_points]\nconsole_scripts =\n    shopd = shop:main\n"
     )
     found = project({"setup.cfg": config, "setup.py": "from setuptools import setup\nsetup()\n"})
     assert (found.name, found.version, found.scripts, found.needs_newleaf) == (

@@ -125,9 +125,7 @@ BUILDS: dict[str, tuple[dict[str, str], list[BuildStep]]] = {
     "a package that builds nothing": ({"package.json": '{"scripts": {"lint": "x"}}'}, []),
     "no package at all": ({"package.json": "[["}, []),
     "a compiled extension": (
-        {
-            "pyproject.toml": '[project]\nname="a"\n[build-system]\nrequires=["maturin"]\nbuild-backend="maturin"'
-        },
+        {"pyproject.toml": '[project]\nname="a"\n[build-system]\nbuild-backend="maturin"'},
         [BuildStep("extension", "pyproject.toml", "installing the project compiles it")],
     ),
     "Rust beside it": (

@@ -221,21 +221,19 @@ def no_start(situation: Situation) -> Iterator[Note]:
 
 
 def unlocked(situation: Situation) -> Iterator[Note]:
-    """Without a lock file two hosts may run different dependencies."""
+    """Without a lock file that is read, two hosts may run different dependencies."""
     project, programs = situation.project, situation.findings.programs
     if "uv.lock" in project.locks:
         if "uv" not in programs:
-            text = (
-                "uv.lock is there and uv is not installed here: pip will install, and does not read the lock"
-            )
+            text = "uv.lock is there and uv is not installed here: pip will install, without reading the lock"
             yield Note("attention", text, "install uv (docs.astral.sh/uv), or: pipx install uv")
     elif project.locks and situation.install == "auto":
-        text = (
-            f"newleaf does not read {project.locks[0]}: pip installs by the ranges of {_manifests(project)}"
-        )
-        yield Note(
-            "attention", text, f"install {project.locks[0].split('.')[0]} here and run init anew, or: uv lock"
-        )
+        manager = {"Pipfile.lock": "pipenv"}.get(project.locks[0], project.locks[0].split(".")[0])
+        can = project.is_installable or "requirements.txt" in project.requirements
+        does = "pip installs, by the project's ranges" if can else "nothing can install it"
+        text = f"{project.locks[0]} is {manager}'s, which is not installed here: {does}"
+        cure = f"install {manager} here and run init anew, or move to uv: uv lock"
+        yield Note("attention" if can else "cannot", text, cure)
     elif project.is_installable and not project.requirements:
         text = "no lock file: each install takes the newest dependencies that fit"
         yield Note("attention", text, "uv lock && git add uv.lock && git commit")
@@ -297,8 +295,8 @@ RULES: tuple[Callable[[Situation], Iterator[Note]], ...] = (
     no_python,
     unreadable,
     several_projects,
-    shared_checkout,
     several_daemons,
+    shared_checkout,
     needs_build,
     interrupted,
     detached,
@@ -319,7 +317,3 @@ def _some(names: Iterable[str], limit: int = 3) -> str:
     listed = list(names)
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return ", ".join(listed[:limit]) + more
-
-
-def _manifests(project: Project) -> str:
-    return project.manifests[0] if project.manifests else "the project"
