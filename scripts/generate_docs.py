@@ -1,0 +1,133 @@
+"""Writes the pages under docs/ that are made from the code, so that they cannot say something else.
+
+    scripts/generate_docs.py            writes them
+    scripts/generate_docs.py --check    exits 1 when one is not what the code says
+
+One function makes one page; `PAGES` says where it goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from newleaf.core.durations import format_duration
+from newleaf.core.schema import settings_schema
+from newleaf.core.settings import KEYS, SECTIONS, Setting
+from newleaf.core.toml import format_value
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+SETTINGS_INTRODUCTION = """\
+# Settings
+
+Made by `scripts/generate_docs.py` from the code. Change it there.
+
+Four sources, later ones win:
+
+1. the defaults below;
+2. `newleaf.toml` in the app's repository: what the app knows of itself;
+3. `host.toml` in the state directory: what the host decides. `newleaf.Settings(…)`, given in code by a
+   daemon, ranks with it, and wins where both say the same key;
+4. the environment: `NEWLEAF_<SECTION>__<KEY>`, such as `NEWLEAF_WATCH__POLL_SECONDS=1m`. Texts are bare,
+   lists and tables are JSON.
+
+`newleaf config` prints every key, its value and where it came from. `newleaf config --check` says whether
+the settings hold, and everything that is wrong with them: daemons call it at start. An unknown key is an
+error, with the nearest known one.
+
+Keys marked **H** are the host's alone: found in `newleaf.toml` they are an error, because a fetched tree
+must not choose its own source or trust. Of `newleaf.toml`, the target's copy governs install, migrate,
+preflight and health of that target, and the running release's copy governs gates and restart.
+
+| type | what it is |
+|---|---|
+| str, path, bool, int, float, list, table | as in TOML; a version is a str in quotes: `1.10` is read as 1.1 |
+| cmd | a text, split as a shell splits words (no shell is run), or a list; run in the release's folder |
+| dur | a number of seconds, or a text: `"90s"`, `"10m"`, `"1h30m"`, `"7 days"` |
+
+Editors complete and check the files by [`settings.schema.json`](settings.schema.json): put
+`#:schema path/to/settings.schema.json` in the first line. `newleaf config --schema` prints it.
+"""
+
+
+def make_settings_page() -> str:
+    """Every setting, table by table."""
+    parts = [SETTINGS_INTRODUCTION]
+    for name, section in SECTIONS.items():
+        settings = [setting for key, setting in KEYS.items() if key.startswith(f"{name}.")]
+        head = ("key", "type", "default", "meaning", "variable")
+        description = (section.__doc__ or "").strip()
+        parts.append(f"## `{name}`\n\n{description}\n\n" + _table(head, map(_settings_row, settings)))
+    return "\n".join(parts)
+
+
+def make_settings_schema() -> str:
+    """The JSON Schema of the settings."""
+    return json.dumps(settings_schema(), ensure_ascii=False, indent=2) + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/settings.md": make_settings_page,
+    "reference/settings.schema.json": make_settings_schema,
+}
+"""Path under docs/ to what makes it."""
+
+
+def find_outdated(folder: Path = DOCS) -> Iterator[Path]:
+    """The pages that are missing, or are not what the code says."""
+    for name, make in PAGES.items():
+        page = folder / name
+        if not page.exists() or page.read_text(encoding="utf-8") != make():
+            yield page
+
+
+def write_pages(folder: Path = DOCS) -> None:
+    """Writes every page."""
+    for name, make in PAGES.items():
+        page = folder / name
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(make(), encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes or checks; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Writes the pages of docs/ that are made from the code.")
+    parser.add_argument("--check", action="store_true", help="only say which pages are out of date")
+    if not parser.parse_args(arguments).check:
+        write_pages()
+        return 0
+    outdated = list(find_outdated())
+    for page in outdated:
+        print(f"{page.relative_to(DOCS.parent)} is out of date: make docs", file=sys.stderr)
+    return 1 if outdated else 0
+
+
+def _settings_row(setting: Setting) -> tuple[str, ...]:
+    key = f"`{setting.key}`" + (" **H**" if setting.host_only else "")
+    return key, setting.kind.word, _default(setting), setting.meaning, f"`{setting.variable}`"
+
+
+def _default(setting: Setting) -> str:
+    if setting.required:
+        return "required"
+    if setting.default_in_words:
+        return setting.default_in_words
+    if setting.default is None:
+        return "none"
+    if setting.kind.word == "dur" and setting.default >= 60:
+        return f'`"{format_duration(setting.default)}"`'
+    return f"`{format_value(setting.default)}`"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
