@@ -343,3 +343,10 @@ class CheckoutMoved(UsageError):
 
     code = "checkout_moved"
     cure = "go to {known}; to move the deployment here, change `checkout` in {identity}"
+
+
+class LauncherMissing(UsageError):
+    """restart.mode is launcher, but no launcher runs this app"""
+
+    code = "launcher_missing"
+    cure = "set restart.mode to exit, sigterm, command or none"

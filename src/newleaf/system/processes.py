@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from newleaf.core.errors import NewleafError
@@ -29,6 +29,9 @@ POLL_SECONDS = 0.01
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _PS_COLUMNS = "pid=,pgid=,stat=,lstart="
+
+START_RESOLUTION = timedelta(milliseconds=10) if sys.platform == "linux" else timedelta(seconds=1)
+"""Start times are known to this, rounded down."""
 
 
 @dataclass(frozen=True)

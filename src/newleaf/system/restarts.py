@@ -20,7 +20,7 @@ from pathlib import Path
 
 from newleaf.core.errors import CorruptFile
 from newleaf.core.job_errors import NoDaemon
-from newleaf.core.records import moment, short_stamp
+from newleaf.core.records import moment, short_stamp, stamp
 from newleaf.system import processes
 from newleaf.system.commands import Command, Runner
 from newleaf.system.files import read_record, remove, write_record, write_whole
@@ -70,13 +70,14 @@ def write_daemon(state: Path, pid: int, commit: str | None, version: str | None)
     found = processes.find(pid)
     if found is None:
         raise NoDaemon(path=state / DAEMON_RECORD)
-    daemon = Daemon(pid, found.started, found.started_at, commit, version)
+    # The system floors start times: what began in the same tick as a restart was ordered began after it.
+    daemon = Daemon(pid, found.started, found.started_at + processes.START_RESOLUTION, commit, version)
     write_record(
         state / DAEMON_RECORD,
         {
             "pid": pid,
             "started": daemon.started,
-            "since": short_stamp(daemon.since),
+            "since": stamp(daemon.since),
             "commit": commit,
             "version": version,
         },

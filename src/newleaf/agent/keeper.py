@@ -1,0 +1,96 @@
+"""How the daemon comes to run the new release where nothing but a service manager keeps it.
+
+By `restart.mode`: it is asked to leave by itself (`exit`), told to (`sigterm`), restarted by a command,
+or left alone. A process counts as the new one when it started after the attempt came to its restart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from newleaf.core.errors import LauncherMissing
+from newleaf.core.ports import Restarted
+from newleaf.core.records import AttemptRecord
+from newleaf.core.release import CommitId, Release
+from newleaf.core.sections import Restart
+from newleaf.core.states import State
+from newleaf.system.commands import Runner
+from newleaf.system.restarts import (
+    Daemon,
+    raise_flag,
+    read_flag,
+    run_restart_command,
+    running_daemon,
+    terminate_daemon,
+)
+
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Implements `core.ports.Restarts`. `commits` counts what lies between two releases, for the flag."""
+
+    state: Path
+    settings: Restart
+    folder: Path
+    env: Mapping[str, str]
+    runner: Runner
+    commits: Callable[[Release, Release], int]
+    now: Callable[[], datetime]
+
+    def daemon_runs(self) -> bool:
+        """Whether a process that has reported itself is alive. Raises: CorruptFile, NewerSchema."""
+        return running_daemon(self.state) is not None
+
+    def running(self) -> Release | None:
+        """What the live process reported."""
+        daemon = running_daemon(self.state)
+        return Release(CommitId(daemon.commit), daemon.version) if daemon and daemon.commit else None
+
+    def restart(self, attempt: AttemptRecord) -> Restarted:
+        """Asks for the restart by the mode that is set.
+
+        Raises: CommandFailed, CommandTimedOut, ProgramMissing, NoDaemon, LauncherMissing.
+        """
+        daemon = running_daemon(self.state)
+        if daemon and _is_new(daemon, attempt):
+            return Restarted(f"the daemon has started anew (pid {daemon.pid})")
+        match self.settings.mode:
+            case "none":
+                return Restarted("restart.mode is none", skipped=True)
+            case "command":
+                run_restart_command(self.runner, self.settings.command or (), self.folder, self.env)
+                return Restarted("restart.command succeeded")
+            case "launcher":
+                raise LauncherMissing
+        if daemon is None:
+            return Restarted("no daemon runs", skipped=True)
+        if self.settings.mode == "sigterm":
+            terminate_daemon(self.state)
+            return Restarted(f"SIGTERM sent to the daemon (pid {daemon.pid})")
+        if read_flag(self.state, self.now(), daemon.since) is None:
+            raise_flag(self.state, self.commits(attempt.start, attempt.target), self.now())
+        leaves = f"the daemon (pid {daemon.pid}) was asked to leave by itself, with exit code"
+        return Restarted(f"{leaves} {self.settings.exit_code}", owed=True)
+
+    def await_report(self, attempt: AttemptRecord, seconds: float) -> bool:
+        """Waits until a process started after the restart reports the target."""
+        deadline = time.monotonic() + seconds
+        while True:
+            daemon = running_daemon(self.state)
+            if daemon and _is_new(daemon, attempt) and daemon.commit == attempt.target.commit:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+
+
+def _is_new(daemon: Daemon, attempt: AttemptRecord) -> bool:
+    """Whether the process started after the attempt came to its restart."""
+    asked = attempt.at(State.RESTART)
+    return asked is not None and daemon.since > asked
