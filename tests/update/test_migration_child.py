@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,13 +51,21 @@ def tell(app: App, more: str = "") -> dict[str, Any]:
 
 
 def interpreter(version: str) -> str | None:
-    """A Python of this version on this machine."""
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if uv is None:
-        return None
-    look = [uv, "python", "find", "--no-project", "--no-python-downloads", version]
-    found = subprocess.run(look, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+    """A Python of this version on this machine: on PATH, or where its managers keep them."""
+    kept = [
+        *Path.home().glob(f".pyenv/versions/{version}.*"),
+        *Path.home().glob(".local/share/uv/python/cpython-*"),
+    ]
+    places = [str(place / "bin") for place in kept]
+    for place in [*os.environ["PATH"].split(":"), *places]:
+        python = f"{place}/python{version}"
+        # A manager's stand-in may be there without a Python behind it.
+        if (
+            os.path.exists(python)
+            and subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+        ):
+            return python
+    return None
 
 
 def test_it_runs_from_the_release_folder_with_the_apps_facts(app: App) -> None:
