@@ -1,23 +1,28 @@
-"""The gates of one attempt: gathers what they are judged by, and keeps jobs away while the tree changes.
+"""The gates of a host: gathers their facts, has them judged, and keeps jobs from starting meanwhile.
 
-The decision is `core.gates`'s. A way back ordered by a person and a repair wait for running jobs
-only; the restart budget stops an update before anything live is touched (lessons.md L34).
+Rules: what the gates say is decided in core/gates.py; the lease is asked for last, and given back when the
+attempt has ended; once the tree may be touched no job starts until the restart, and what keeps them out is
+no job itself. A job that began between the judgement and the first touch is waited for; when an attempt is
+resumed after a kill, or goes back, the tree cannot be left as it is: jobs are kept out if none runs. A way back
+that a person orders, and a repair, wait for running jobs only; a spent restart budget stops an
+update before anything live is touched (lessons.md L34).
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
-from newleaf.agent.idle import IdleSources, ask_idle
-from newleaf.core.durations import format_duration, parse_rate
+from newleaf.core.durations import Rate, format_duration
 from newleaf.core.errors import NewleafError, RestartBudgetSpent
-from newleaf.core.gates import Facts, GateReport, Lease, Unknown, is_lease_due, judge, survey
-from newleaf.core.records import AttemptRecord, Waiting, moment, short_stamp
+from newleaf.core.gates import Facts, GateReport, Idle, Unknown, is_lease_due, judge, survey
+from newleaf.core.job_errors import AppBusy
+from newleaf.core.records import AttemptRecord, Waiting, short_stamp
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
 from newleaf.core.sections import Gates
@@ -25,119 +30,126 @@ from newleaf.core.states import State
 from newleaf.core.verdict import spent
 from newleaf.system import busy_lock
 from newleaf.system.lease import LeaseClient
-from newleaf.update.history import History
 from newleaf.update.parts import UPDATE
+
+Moment = datetime | Unknown
+
+
+def _never_held_back(_: AttemptRecord) -> Mapping[str, datetime]:
+    return {}
+
+
+@dataclass(frozen=True)
+class GateFacts:
+    """Where the facts come from.
+
+    `ask_idle` is told whether this very process keeps the jobs out. `released_at` says when a release was
+    published or committed, `last_update_at` when the last update was completed, None for never; `restarts` when the
+    daemon was restarted, and `not_holding_since` since when each gate has held an attempt back.
+    """
+
+    computer: str
+    ask_idle: Callable[[bool], Idle]
+    released_at: Callable[[Release], Moment]
+    last_update_at: Callable[[], Moment | None]
+    now: Callable[[], datetime]
+    restarts: Callable[[], list[datetime]] = list
+    not_holding_since: Callable[[AttemptRecord], Mapping[str, datetime]] = _never_held_back
 
 
 @dataclass
 class Gatekeeper:
-    """Implements `core.ports.Gates` for one host.
+    """Implements `core.ports.Gates`. `on_problem` is told what could not be given back.
 
-    `released_at` is when a release appeared; `published` the status record, which remembers since when a
-    gate has not held; `restarts` whether updates restart the daemon at all.
+    `budget` is None where updates restart nothing.
     """
 
-    computer: str
+    state: Path
     gates: Gates
-    budget: str
-    restarts: bool
-    sources: IdleSources
+    facts: GateFacts
     lease: LeaseClient | None
-    history: History
-    released_at: Callable[[Release], datetime | Unknown]
-    published: Callable[[], Mapping[str, object] | None]
-    now: Callable[[], datetime]
-    _is_quiet: bool = False
-    _goes_on_busy: bool = False
-    _has_lease: bool = False
+    on_problem: Callable[[str], None]
+    budget: Rate | None = None
+    _is_quiet: bool = field(default=False, init=False)
+    _must_be_quiet: bool = field(default=False, init=False)
 
     def judge(self, attempt: AttemptRecord, request: Request, before: str) -> tuple[Waiting, ...]:
-        """The gates that do not hold; takes the lease when it is all that is missing.
+        """The gates that do not hold now, before the install or before the restart.
 
         Raises: RestartBudgetSpent.
         """
-        gates, now = self._gates_of(attempt), self.now()
-        if before == "install" and attempt.detail.get("kind", UPDATE) == UPDATE:
-            self._require_budget(now)
-        facts = self._facts(attempt, request, before)
+        now, gates = self.facts.now(), self.gates
+        if attempt.detail.get("kind", UPDATE) != UPDATE:
+            gates = _idle_alone(gates)
+        elif before == "install":
+            self._require_budget()
+        waiting_since = attempt.at(State.WAIT if before == "install" else State.RESTART)
+        facts = self._gather(attempt.target, waiting_since, request)
+        facts = replace(facts, not_holding_since=self.facts.not_holding_since(attempt))
         if self.lease and is_lease_due(gates, facts, now):
-            lease = self.lease.acquire()
-            self._has_lease = lease.is_granted
-            facts = replace(facts, lease=lease)
-        reports = survey(gates, facts, now)
-        self._goes_on_busy = any(report.gate == "idle" and report.is_overridden for report in reports)
+            facts = replace(facts, lease=self.lease.acquire())
+        self._must_be_quiet = before == "install" and facts.idle == Idle(is_idle=True)
         return judge(gates, facts, now)
 
-    def survey(self, target: Release, attempt: AttemptRecord | None) -> tuple[GateReport, ...]:
-        """Every gate as it stands for a target, for `why`; asks for no lease."""
-        facts = self._facts_for(target, attempt, Request(), "install")
-        return survey(self.gates, facts, self.now())
+    def survey(self, target: Release, waiting_since: datetime | None) -> tuple[GateReport, ...]:
+        """Every gate as it stands for this release, the lease left unasked; for `why`."""
+        facts = self._gather(target, waiting_since, Request())
+        until = self.budget_spent_until()
+        if until:
+            facts = replace(facts, restart=f"the restart budget is spent until {short_stamp(until)}")
+        return survey(self.gates, facts, self.facts.now())
 
     def budget_spent_until(self) -> datetime | None:
-        """Until when no further restart may happen; None when one may."""
-        return spent(parse_rate(self.budget), self.history.restarts(), self.now()) if self.restarts else None
+        """Until when no further restart may happen; None while one may."""
+        return spent(self.budget, self.facts.restarts(), self.facts.now()) if self.budget else None
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
-        """Keeps jobs from starting. Raises: AppBusy."""
-        if self._goes_on_busy:
-            yield
-            return
-        with busy_lock.quiet(self.sources.state):
-            self._is_quiet = True
+        """Keeps new jobs from starting.
+
+        Raises: AppBusy when a job began after the gates were found to hold.
+        """
+        must, self._must_be_quiet = self._must_be_quiet, False
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(busy_lock.quiet(self.state))
+                self._is_quiet = True
+            except AppBusy:
+                if must:
+                    self.release()
+                    raise
             try:
                 yield
             finally:
                 self._is_quiet = False
 
     def release(self) -> None:
-        """Gives the lease back; a server that cannot be told will see it expire."""
-        if self.lease and self._has_lease:
-            with contextlib.suppress(NewleafError):
-                self.lease.release()
-            self._has_lease = False
+        """Gives the lease back."""
+        if self.lease is None:
+            return
+        try:
+            self.lease.release()
+        except NewleafError as error:
+            self.on_problem(f"the lease could not be given back: {error.message}")
 
-    def _gates_of(self, attempt: AttemptRecord) -> Gates:
-        if attempt.detail.get("kind", UPDATE) == UPDATE:
-            return self.gates
-        return msgspec.structs.replace(
-            self.gates, window=(), min_age=0.0, cooldown=0.0, spread=0.0, lease_url=None
-        )
-
-    def _require_budget(self, now: datetime) -> None:
+    def _require_budget(self) -> None:
         until = self.budget_spent_until()
-        if until is not None:
-            budget = parse_rate(self.budget)
-            raise RestartBudgetSpent(
-                count=budget.count, span=format_duration(budget.seconds), until=short_stamp(until)
-            )
+        if self.budget and until:
+            span = format_duration(self.budget.seconds)
+            raise RestartBudgetSpent(count=self.budget.count, span=span, until=short_stamp(until))
 
-    def _facts(self, attempt: AttemptRecord, request: Request, before: str) -> Facts:
-        return self._facts_for(attempt.target, attempt, request, before)
-
-    def _facts_for(
-        self, target: Release, attempt: AttemptRecord | None, request: Request, before: str
-    ) -> Facts:
-        waiting = None
-        if attempt:
-            waiting = attempt.at(State.RESTART if before == "restart" else State.WAIT)
+    def _gather(self, target: Release, waiting_since: datetime | None, request: Request) -> Facts:
         return Facts(
-            computer=self.computer,
+            computer=self.facts.computer,
             version=target.version or target.commit,
-            idle=ask_idle(self.sources, lock=not self._is_quiet),
-            released_at=self.released_at(target),
-            last_update_at=self.history.last_update_at(),
-            lease=Lease(is_granted=True) if self._has_lease else None,
-            waiting_since=waiting,
-            not_holding_since=self._not_holding_since(attempt),
+            idle=self.facts.ask_idle(self._is_quiet),
+            released_at=self.facts.released_at(target),
+            last_update_at=self.facts.last_update_at(),
+            waiting_since=waiting_since,
             now=request.now,
             force_busy=request.force_busy,
         )
 
-    def _not_holding_since(self, attempt: AttemptRecord | None) -> dict[str, datetime]:
-        """Since when each gate has not held, as the published status has it for this very attempt."""
-        record = self.published() or {}
-        waiting = record.get("waiting_for")
-        if attempt is None or record.get("attempt") != attempt.id or not isinstance(waiting, list):
-            return {}
-        return {str(entry["gate"]): moment(str(entry["since"])) for entry in waiting}
+
+def _idle_alone(gates: Gates) -> Gates:
+    return msgspec.structs.replace(gates, window=(), min_age=0.0, cooldown=0.0, spread=0.0, lease_url=None)

@@ -19,6 +19,7 @@ from newleaf.core.errors import (
     TooManyRecords,
 )
 from newleaf.core.job_errors import AppBusy
+from newleaf.core.job_errors import AppBusy
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.requests import Request
@@ -45,10 +46,13 @@ class Attempt:
 
         Every failure ends in a Result; only defects raise.
         """
-        if self._state is State.REVERT:
-            return revert_again(self._account)
         try:
+            if self._state is State.REVERT:
+                with self._quiet():
+                    return revert_again(self._account)
             return self._forward(fresh=fresh)
+        except AppBusy as error:
+            return self._wait(Waiting("idle", error.message, self._parts.now()))
         except NewleafError as error:
             return self._ended_by(error)
 
@@ -68,13 +72,23 @@ class Attempt:
             fresh = False
         waiting = self._gates()
         if waiting:
-            if self._state is State.STAGE:
-                self._parts.journal.append(State.WAIT)
-            return self._account.waits(*waiting)
+            return self._wait(*waiting)
         with self._quiet():
-            for state in route[gate + 1 : -1]:
+            return self._change(route[gate + 1 : -1])
+
+    def _change(self, states: list[State]) -> Result:
+        """The steps that touch what is live, then the restart; no job starts meanwhile."""
+        try:
+            for state in states:
                 self._make(state)
             return self._repaired() if self._account.kind == REPAIR else self._restart()
+        except NewleafError as error:
+            return self._ended_by(error)
+
+    def _wait(self, *waiting: Waiting) -> Result:
+        if self._state is State.STAGE:
+            self._parts.journal.append(State.WAIT)
+        return self._account.waits(*waiting)
 
     def _route(self) -> list[State]:
         """What is still to be done, in order. WAIT marks where the gates stand."""
@@ -247,15 +261,10 @@ class Attempt:
             if state is State.STAGE:
                 self._parts.journal.append(State.WAIT)
             return account.stays(error, "inconsistent")
-        if isinstance(error, AppBusy):
-            if state is State.STAGE:
-                self._parts.journal.append(State.WAIT)
-            return account.waits(Waiting("idle", error.message, self._parts.now()))
         if state in (State.RESTART, State.CONFIRM):
             return account.stays(error, "failed")
         if state in (State.INSTALL, State.MIGRATE, State.ACTIVATE):
-            with self._quiet():
-                return revert(account, error)
+            return revert(account, error)
         if isinstance(error, RefusedError):
             return account.ends(State.REFUSED, "refused", error.as_record())
         if isinstance(error, InconsistentError):
