@@ -3,8 +3,8 @@
 Rules: what the gates say is decided in core/gates.py; the lease is asked for last, and given back when the
 attempt has ended; once the tree may be touched no job starts until the restart, and what keeps them out is
 no job itself. A job that began between the judgement and the first touch is waited for; when an attempt is
-resumed after a kill, or goes back, the tree cannot be left as it is: jobs are kept out if none runs. A way back
-that a person orders, and a repair, wait for running jobs only; a spent restart budget stops an
+resumed after a kill, or goes back, the tree cannot be left as it is: jobs are kept out if none runs. A way
+back that a person orders, and a repair, wait for running jobs only; a spent restart budget stops an
 update before anything live is touched (lessons.md L34).
 """
 
@@ -44,8 +44,8 @@ class GateFacts:
     """Where the facts come from.
 
     `ask_idle` is told whether this very process keeps the jobs out. `released_at` says when a release was
-    published or committed, `last_update_at` when the last update was completed, None for never; `restarts` when the
-    daemon was restarted, and `not_holding_since` since when each gate has held an attempt back.
+    published or committed, `last_update_at` when the last update was completed, None for never; `restarts`
+    when the daemon was restarted, and `not_holding_since` since when each gate has held an attempt back.
     """
 
     computer: str

@@ -19,7 +19,6 @@ from newleaf.core.errors import (
     TooManyRecords,
 )
 from newleaf.core.job_errors import AppBusy
-from newleaf.core.job_errors import AppBusy
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.requests import Request
