@@ -14,7 +14,7 @@ from typing import Any
 
 import platformdirs
 
-from newleaf.core.errors import InconsistentError
+from newleaf.core.errors import InconsistentError, StateDirectoryUnwritable
 from newleaf.system.files import PRIVATE_FOLDER, read_record, write_record
 
 
@@ -46,7 +46,10 @@ def note_app(app: KnownApp, folder: Path) -> Path:
     path = _place(app, folder)
     if _read(path) == app:
         return path
-    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateDirectoryUnwritable(path=folder, reason=error.strerror or error) from error
     write_record(
         path,
         {
