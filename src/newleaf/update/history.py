@@ -18,6 +18,7 @@ from newleaf.system import files
 
 COMPACT_BYTES = 1024 * 1024
 KEPT_LINES = 500
+FAILURES = ("failed", "refused", "rolled_back", "inconsistent")
 COMPLETED = ("updated", "started", "ok")
 
 
@@ -79,8 +80,8 @@ class History:
 
     def last_failure(self) -> Entry | None:
         """The newest attempt that did not succeed, unless a later one did."""
-        last = next(reversed(self.entries()), None)
-        return last if last and last.outcome in ("failed", "refused", "rolled_back", "inconsistent") else None
+        ended = [entry for entry in self.entries() if entry.outcome != "started"]
+        return ended[-1] if ended and ended[-1].outcome in FAILURES else None
 
     def last_update_at(self) -> datetime | None:
         """When the last attempt was completed."""

@@ -1,0 +1,106 @@
+"""What `newleaf.ready()` does: the daemon reports itself, and with it what really runs.
+
+Rules: the commit is that of the tree this process has loaded, judged by when it started, never an
+environment variable's; a report confirms the attempt that brought this commit, turns "restarting" into
+"deployed" (lessons.md L3), and takes away a restart flag that was meant for the process before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from newleaf.core.confirmation import is_confirmed_by, loaded_commit
+from newleaf.core.records import AttemptRecord, Status, stamp
+from newleaf.core.release import Release
+from newleaf.system.loaded_tree import read_release
+from newleaf.system.restarts import Daemon, drop_stale_flag, write_daemon
+from newleaf.update.history import History
+from newleaf.update.parts import Identity
+
+FAILURES = ("update_failed", "rolled_back", "inconsistent")
+STARTED = "started"
+"""The outcome of a line that no attempt wrote: a process reported a release by itself."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Reports one process. `version_of` tells the version that a commit's tree says."""
+
+    state: Path
+    tree: Path
+    identity: Identity
+    history: History
+    version_of: Callable[[str], str | None]
+    published: Callable[[], Mapping[str, Any] | None]
+    publish: Callable[[Status], None]
+    clear_signal: Callable[[str], None]
+    now: Callable[[], datetime]
+
+    def report(self, attempts: Iterable[AttemptRecord]) -> Release | None:
+        """Records this process as the daemon; returns what it has loaded, None when that is unknown.
+
+        Raises: CorruptFile, NewerSchema, StateDirectoryUnwritable, DiskFull.
+        """
+        known = list(attempts)
+        daemon = write_daemon(self.state, os.getpid(), None, None)
+        drop_stale_flag(self.state, self.now(), daemon.since)
+        loaded = self._loaded(daemon, known)
+        if loaded:
+            write_daemon(self.state, os.getpid(), loaded.commit, loaded.version)
+        last = known[-1] if known else None
+        confirmed = is_confirmed_by(last, loaded.commit if loaded else None)
+        if loaded:
+            self._remember(last if confirmed else None, loaded)
+            self.clear_signal(loaded.commit)
+        if confirmed or not self._has_failed():
+            self._publish(last, loaded)
+        return loaded
+
+    def _loaded(self, daemon: Daemon, attempts: list[AttemptRecord]) -> Release | None:
+        lying_there = read_release(self.tree)
+        if lying_there is None:
+            return None
+        commit = loaded_commit(lying_there.commit, daemon.since, attempts)
+        if commit is None:
+            return None
+        brought = next((a.target for a in reversed(attempts) if a.target.commit == commit), None)
+        return brought or replace(lying_there, commit=commit, version=self.version_of(commit))
+
+    def _remember(self, attempt: AttemptRecord | None, loaded: Release) -> None:
+        if attempt is None:
+            confirmed = [entry for entry in self.history.entries() if entry.confirmed]
+            if confirmed and confirmed[-1].target and confirmed[-1].target.commit == loaded.commit:
+                return
+            line = {"attempt": None, "kind": STARTED, "outcome": STARTED, "from": loaded.as_record()}
+        else:
+            line = {"attempt": attempt.id, "outcome": "updated", "from": attempt.start.as_record()}
+        now = stamp(self.now())
+        self.history.add({**line, "at": now, "to": loaded.as_record(), "confirmed": True})
+
+    def _has_failed(self) -> bool:
+        """Whether the published word is a failure, which stays until an attempt succeeds."""
+        return (self.published() or {}).get("status") in FAILURES
+
+    def _publish(self, attempt: AttemptRecord | None, loaded: Release | None) -> None:
+        """The word of the new process: deployed, unless it is not what was meant to run."""
+        identity = self.identity
+        status = Status(
+            "deployed",
+            self.now(),
+            identity.computer,
+            identity.app,
+            identity.channel,
+            running=loaded,
+            attempt=attempt.id if attempt else None,
+        )
+        if loaded is None:
+            error = "a process started while the tree was being changed: what it has loaded is not known"
+            status = replace(status, status="inconsistent", error=error)
+        elif attempt and attempt.is_open and attempt.target.commit != loaded.commit:
+            status = replace(status, status="waiting", target=attempt.target)
+        self.publish(status)
