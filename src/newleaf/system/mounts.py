@@ -18,6 +18,7 @@ from newleaf.system.commands import Command, Runner
 NETWORK_TYPES = frozenset(
     "nfs nfs4 nfsd cifs smb3 smbfs afs afpfs ncpfs webdav fuse.sshfs macfuse osxfuse fuse.davfs".split()
 )
+MOUNTINFO = Path("/proc/self/mountinfo")
 MOUNT_SECONDS = 10.0
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -69,7 +70,7 @@ def kind_in_mount_output(text: str, folder: str) -> str | None:
 def _kind_of_device(device: int, folder: str) -> str | None:
     try:
         if sys.platform == "linux":
-            return kind_in_mountinfo(Path("/proc/self/mountinfo").read_text(errors="replace"), device, folder)
+            return kind_in_mountinfo(MOUNTINFO.read_text(errors="replace"), device, folder)
         env = {"PATH": "/sbin:/usr/sbin:/bin:/usr/bin", "LC_ALL": "C"}
         finished = Runner().run(Command(["mount"], "mount", Path("/"), env, MOUNT_SECONDS))
         return kind_in_mount_output(finished.text, folder)
