@@ -122,8 +122,9 @@ class SimulatedHost:
         reason = Reason.AHEAD if ahead else Reason.RUNNING
         return Choice(reason, self.target, self.target, sideways=self.sideways_choice)
 
-    def fetch(self, target: Release) -> None:
+    def fetch(self, target: Release) -> Release:
         self.called("fetch")
+        return target
 
     def verify(self, start: Release, target: Release, *, sideways: bool) -> None:
         self.called("verify sideways" if sideways else "verify")

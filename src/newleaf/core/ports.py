@@ -23,8 +23,8 @@ class Source(Protocol):
         """What the channel, or the request, names now."""
         ...
 
-    def fetch(self, target: Release) -> None:
-        """Brings the target's objects here, nothing else."""
+    def fetch(self, target: Release) -> Release:
+        """Brings the target's objects here, nothing else; returns it with the version that its tree says."""
         ...
 
     def verify(self, start: Release, target: Release, *, sideways: bool) -> None:

@@ -93,7 +93,8 @@ class AttemptRecord:
 
     @property
     def target(self) -> Release:
-        return self.records[0].target
+        """Where the attempt goes, with what was learnt of it on the way."""
+        return self.records[-1].target
 
     @property
     def detail(self) -> dict[str, Any]:

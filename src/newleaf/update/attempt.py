@@ -127,8 +127,8 @@ class Attempt:
 
     def _fetch(self) -> tuple[bool, str]:
         self._account.publish("updating")
-        target = self._account.record.target
-        self._parts.source.fetch(target)
+        target = self._parts.source.fetch(self._account.record.target)
+        self._parts.journal.learn(target)
         return False, target.name
 
     def _verify(self) -> tuple[bool, str]:

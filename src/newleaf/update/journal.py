@@ -30,6 +30,7 @@ class Journal:
         self._path = path
         self._now = now
         self._attempts = _read(path)
+        self._target: Release | None = None
 
     @property
     def open_attempt(self) -> AttemptRecord | None:
@@ -62,7 +63,12 @@ class Journal:
         record = JournalRecord(attempt, self._now(), state, start, target, detail)
         files.append_line(self._path, record.as_record())
         self._attempts.append(AttemptRecord((record,)))
+        self._target = target
         return self._attempts[-1]
+
+    def learn(self, target: Release) -> None:
+        """Names the target more fully in the records that follow."""
+        self._target = target
 
     def append(self, state: str, **detail: Any) -> None:
         """Moves the open attempt to `state`, durably.
@@ -73,7 +79,8 @@ class Journal:
         if current is None:
             raise CorruptFile(path=self._path, reason="no attempt is open")
         to = advance(current.state, State(state), len(current.records))
-        record = JournalRecord(current.id, self._now(), to, current.start, current.target, detail)
+        target = self._target or current.target
+        record = JournalRecord(current.id, self._now(), to, current.start, target, detail)
         files.append_line(self._path, record.as_record())
         self._attempts[-1] = AttemptRecord((*current.records, record))
 
