@@ -14,7 +14,7 @@ from newleaf.core.secrets import has_secret
 _FORBIDDEN = r"[\s\x00-\x1f\x7f]"
 _HELPER = r"[A-Za-z0-9+.-]+::"
 _SCHEME = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)\Z"
-_SCP = r"(?P<authority>[^/:]*(?:\[[0-9A-Fa-f:]+\])?):(?P<rest>.*)\Z"
+_SCP = r"(?P<authority>[^/:\[]*(?:\[[0-9A-Fa-f:]+\])?):(?P<rest>.*)\Z"
 _HOST = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z"
 _LOOPBACK = r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?\Z"
@@ -42,6 +42,17 @@ def read_remote(value: object) -> str:
     if not _SUSPICIOUS.isdisjoint(value) and has_secret(value):
         raise ValueError(_WITHOUT_CREDENTIALS)
     return value
+
+
+def read_api(value: object) -> str:
+    """The address of the remote's API: like a remote's, but https, or http on this machine.
+
+    Raises: ValueError that says what is wrong, without the secret.
+    """
+    url = read_remote(value)
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("must be an https address")
+    return url
 
 
 def read_listen(value: object) -> str:

@@ -30,6 +30,7 @@ ENVIRONMENT = "environment"
 DEFAULT = "default"
 
 _PREFIX = "NEWLEAF_"
+_CLOSE = 0.75
 _LINE = re.compile(r"\s*\(at line (?P<line>[0-9]+), column [0-9]+\)\Z")
 
 
@@ -205,12 +206,10 @@ def _explain_unknown(key: str, value: object) -> str:
     section, _, name = key.partition(".")
     if key in SECTIONS:
         return f"must be a table, not {describe(value)}"
-    if section in SECTIONS:
-        beside = [known for known in KEYS if known.startswith(f"{section}.")]
-        close = difflib.get_close_matches(key, beside, n=1, cutoff=0.75)
-        if close:
-            return f"is not a setting; did you mean {close[0]}?"
     elsewhere = [known for known in KEYS if known.endswith(f".{name or section}")]
+    beside = [known for known in KEYS if known.startswith(f"{section}.")]
+    if not elsewhere and difflib.get_close_matches(key, beside, n=1, cutoff=_CLOSE):
+        return f"is not a setting; did you mean {_nearest(key, beside)}?"
     return f"is not a setting; did you mean {_nearest(key, elsewhere or KEYS)}?"
 
 

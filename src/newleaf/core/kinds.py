@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from newleaf.core.addresses import read_listen, read_remote
+from newleaf.core.addresses import read_api, read_listen, read_remote
 from newleaf.core.durations import parse_duration
 from newleaf.core.values import (
     Reader,
@@ -187,7 +187,11 @@ VERSION = Kind("str", read_version, TEXT.schema)
 MINOR = Kind("str", lambda value: _MINOR.read(read_version(value)), _MINOR.schema)
 PREFIX = Kind("str", lambda value: value if value == "" else _PREFIX.read(value), {"type": "string"})
 REMOTE = Kind("str", read_remote, TEXT.schema)
+API = Kind("str", read_api, TEXT.schema)
 ADDRESSES = list_of(Kind("str", read_listen, TEXT.schema))
 WEB = url("https", "http")
 WEBS = list_of(WEB)
-REDIS = url("rediss", "redis", "unix")
+REDIS = matching(
+    r"rediss?://[^\s/?#]\S*|unix://[^\s/?#]*/\S+",
+    "an address that begins with redis://, rediss:// or unix:///",
+)

@@ -10,20 +10,25 @@ import re
 
 MASK = "****"
 
-# Patterns are compiled when first used: most starts of newleaf show no address.
+# Patterns are compiled when first used: most starts of newleaf show no address. Every repetition that can
+# begin anywhere is bounded, or a long text from a remote would be searched for minutes.
+
 # Everything up to the last @ before the path: a password may hold @ itself.
-_USERINFO = r"(?i)(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?#]*)@"
+_USERINFO = r"(?i)(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)(?P<user>[^\s/?#]*)@"
 _NAME = (
-    r"(?:[a-z0-9]+[-_.])*(?:access_?key|api[-_]?key|authorization|auth|credential|passphrase|passw(?:or)?d|pwd"
-    r"|secret|sig|signature|token)"
+    r"(?:access_?key|api[-_]?key|authorization|auth|credential|passphrase|passw(?:or)?d|pwd|secret|sig|signature"
+    r"|token)"
 )
 # token=…, X-Token: Bearer …, --token …
-_ASSIGNED = rf"(?i)(?P<name>\b{_NAME}\s*[=:]\s*|--{_NAME}\s+)(?:(?:basic|bearer|token)\s+)?[^\s&'\"]+"
+_ASSIGNED = (
+    rf"(?i)(?P<name>(?<![a-z0-9]){_NAME}\s{{0,20}}[=:]\s{{0,20}}|--[a-z0-9-]{{0,40}}{_NAME}\s{{1,20}})"
+    r"(?:(?:basic|bearer|token)\s{1,20})?[^\s&'\"]+"
+)
 _KNOWN = (
     r"\b(?:gh[oprsu]_[A-Za-z0-9]{8,}|github_pat_[A-Za-z0-9_]{8,}|glpat-[A-Za-z0-9_-]{8,}|xox[a-z]-[A-Za-z0-9-]{8,}"
     r"|[0-9]{6,12}:[A-Za-z0-9_-]{30,})"
 )
-_ORIGIN = r"(?i)[a-z][a-z0-9+.-]*://[^\s/?#]*"
+_ORIGIN = r"(?i)[a-z][a-z0-9+.-]{0,20}://[^\s/?#]*"
 
 
 def mask_text(text: str) -> str:

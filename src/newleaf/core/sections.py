@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from newleaf.core.kinds import (
     ADDRESSES,
+    API,
     COMMAND,
     DURATION,
     FLAG,
@@ -145,7 +146,7 @@ class Source(Struct, frozen=True, kw_only=True):
     tag_prefix: Annotated[
         str, host(PREFIX, "what stands before the version in a tag's name; may be empty")
     ] = "v"
-    api_url: Annotated[str, host(WEB, "the API of GitHub, or of an own GitHub server")] = (
+    api_url: Annotated[str, host(API, "the API of GitHub, or of an own GitHub server")] = (
         "https://api.github.com"
     )
     token_file: Annotated[str | None, host(PATH, "file that holds the token for the remote and its API")] = (
