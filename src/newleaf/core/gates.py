@@ -138,7 +138,7 @@ def is_lease_due(gates: Gates, facts: Facts, now: datetime) -> bool:
 
 def place_in_spread(computer: str, version: str, spread_seconds: float) -> float:
     """At how many seconds after the release appeared it is this host's turn; the same on every machine."""
-    digest = hashlib.blake2b((computer + version).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b((computer + version).encode(errors="backslashreplace"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64 * spread_seconds
 
 
