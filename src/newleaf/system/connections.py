@@ -160,8 +160,6 @@ def resolve(host: str, port: int, deadline: Deadline) -> tuple[Address, ...]:
             answers.append(_look_up(host, port, 0))
         except OSError as error:
             failures.append(error)
-        except UnicodeError as error:
-            failures.append(socket.gaierror(socket.EAI_NONAME, str(error)))
 
     # The system's resolver knows no deadline: it is left behind when it does not answer.
     asked = threading.Thread(target=ask, name="newleaf-resolve", daemon=True)
@@ -213,7 +211,10 @@ def _is_skipped(entry: str, host: str, port: int) -> bool:
 
 
 def _look_up(host: str, port: int, flags: int) -> tuple[Address, ...]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, "a label is empty or too long") from error
     return tuple(Address(family, address) for family, _, _, _, address in found)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from newleaf.core.secrets import mask_path
+from newleaf.core.secrets import MASK, mask_path
 from newleaf.core.source_errors import HttpFailed, HttpTimedOut, UrlInvalid
 from newleaf.system.connections import PORTS, Deadline, Destination, dial, proxy_for
 
@@ -100,7 +100,7 @@ def read_url(text: str, what: str) -> SplitResult:
     """
     reason = _url_fault(text)
     if reason:
-        raise UrlInvalid(what=what, url=mask_path(text), reason=reason)
+        raise UrlInvalid(what=what, url=_shown(text), reason=reason)
     return urlsplit(text)
 
 
@@ -127,6 +127,12 @@ def _url_fault(text: str) -> str | None:
     if "@" in url.netloc:
         return "must not hold credentials"
     return "names no host" if not url.hostname or port == 0 else None
+
+
+def _shown(text: str) -> str:
+    """As much of a wrong address as is certainly no secret."""
+    host = host_of(text)
+    return f"…{host}/{MASK}" if "@" in text and host else mask_path(text)
 
 
 def _standing_headers(url: SplitResult) -> dict[str, str]:
