@@ -154,8 +154,8 @@ def test_what_is_no_table_of_git_settings_is_refused(value: object) -> None:
 
 
 def test_values_are_described_without_being_repeated() -> None:
-    described = [describe(value) for value in ("x", 1, 1.5, True, None, [], (), {}, date(2026, 1, 1))]
-    assert described == [
+    values: list[object] = ["x", 1, 1.5, True, None, [], (), {}, date(2026, 1, 1)]
+    assert [describe(value) for value in values] == [
         "a text",
         "a number",
         "a number",
