@@ -93,16 +93,16 @@ def write_pages(folder: Path = DOCS) -> None:
         page.write_text(make(), encoding="utf-8")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, folder: Path = DOCS) -> int:
     """Writes or checks; returns the exit code."""
     parser = argparse.ArgumentParser(description="Writes the pages of docs/ that are made from the code.")
     parser.add_argument("--check", action="store_true", help="only say which pages are out of date")
     if not parser.parse_args(arguments).check:
-        write_pages()
+        write_pages(folder)
         return 0
-    outdated = list(find_outdated())
+    outdated = list(find_outdated(folder))
     for page in outdated:
-        print(f"{page.relative_to(DOCS.parent)} is out of date: make docs", file=sys.stderr)
+        print(f"{page.relative_to(folder.parent)} is out of date: make docs", file=sys.stderr)
     return 1 if outdated else 0
 
 
