@@ -35,7 +35,8 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
     name, version = _name()
-    return write_wheel(pathlib.Path(folder), name, version, files={{name + ".pth": str(pathlib.Path.cwd())}}).name
+    files = {{name + ".pth": str(pathlib.Path.cwd())}}
+    return write_wheel(pathlib.Path(folder), name, version, files=files).name
 '''
 
 

@@ -185,16 +185,14 @@ def test_the_lock_of_a_workspace_governs_its_member(
     (tmp_path / "app" / ".git").mkdir()
     member = App(app.folder / "apps" / "bot", app.host)
     app.project(more='[tool.uv.workspace]\nmembers = ["apps/*"]')
-    member.write(
-        "pyproject.toml",
-        '[project]\nname = "bot"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["leaflet==1.0.0"]\n',
-    )
+    project = '[project]\nname = "bot"\nversion = "1"\nrequires-python = ">=3.11"\n'
+    member.write("pyproject.toml", f'{project}dependencies = ["leaflet==1.0.0"]\n')
     app.lock()
     surroundings = Surroundings(Runner(), app.host.environ)
-    environment_of_member = InPlaceEnvironment(member.folder, Update(), surroundings, tmp_path / "state", "a")
-    environment_of_member.install(said.append)
+    of_member = InPlaceEnvironment(member.folder, Update(), surroundings, tmp_path / "state", "a")
+    of_member.install(said.append)
     assert member.imported("leaflet") == "1.0.0"
-    assert environment_of_member.owed() is None
+    assert of_member.owed() is None
     assert not app.environment.exists()
 
 
@@ -812,17 +810,12 @@ def is_running(pid: int) -> bool:
 
 def another_python() -> tuple[str, str]:
     """A Python of another minor version than this one: its number and its path."""
-    for minor in (12, 13, 14, 11):
-        name = f"python3.{minor}"
-        found = shutil.which(name)
-        if minor == sys.version_info.minor or not found:
-            continue
-        done = subprocess.run(
-            [found, "-c", "import sys; print(sys._base_executable)"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return f"3.{minor}", done.stdout.strip()
+    for minor in {11, 12, 13, 14} - {sys.version_info.minor}:
+        beside = Path(sys.base_prefix).parent.glob(f"*/bin/python3.{minor}")
+        for python in [*beside, Path(shutil.which(f"python3.{minor}") or "/gone")]:
+            if (
+                python.exists()
+                and subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0
+            ):
+                return f"3.{minor}", str(python)
     pytest.skip("this machine has one Python only")

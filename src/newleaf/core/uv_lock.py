@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
 from packaging.tags import Tag
@@ -18,11 +18,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from newleaf.core.manifest import Chosen
 
-_LOCAL = re.compile(
-    rb'^\[\[package\]\]\r?\nname = "([^"\r\n]+)"\r?\n(?:version = "[^"\r\n]*"\r?\n)?'
-    rb'source = \{ (editable|directory|virtual) = "([^"\r\n]*)" \}',
-    re.MULTILINE,
-)
+_LOCAL = re.compile(rb'\nsource = \{ (editable|directory|virtual) = "([^"\r\n]*)" \}')
+_NAME = b'\nname = "'
 _SIZE = re.compile(rb"\bsize = (\d+)")
 
 
@@ -34,7 +31,7 @@ class LocalPackage:
     """
 
     name: str
-    kind: Literal["editable", "directory", "virtual"]
+    kind: str
     path: str
 
 
@@ -59,10 +56,12 @@ class Target:
 
 def local_packages(lock: bytes) -> tuple[LocalPackage, ...]:
     """The packages of the lock that lie in the tree."""
-    return tuple(
-        LocalPackage(canonicalize_name(name.decode()), kind.decode(), path.decode())
-        for name, kind, path in _LOCAL.findall(lock)
-    )
+    found = []
+    for source in _LOCAL.finditer(lock):
+        start = lock.rfind(_NAME, 0, source.start()) + len(_NAME)
+        name = lock[start : lock.find(b'"', start)].decode()
+        found.append(LocalPackage(canonicalize_name(name), source[1].decode(), source[2].decode()))
+    return tuple(found)
 
 
 def most_bytes(lock: bytes) -> int:

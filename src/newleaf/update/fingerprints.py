@@ -18,7 +18,7 @@ import msgspec
 from newleaf.core.errors import CorruptFile, StateDirectoryUnwritable
 from newleaf.core.install_errors import InstallFailed
 from newleaf.system import files
-from newleaf.update.inventories import Package
+from newleaf.update.inventories import Inventory
 
 MARK = ".newleaf-installed.json"
 
@@ -53,7 +53,7 @@ class Mark(msgspec.Struct, frozen=True):
     parts: dict[str, str]
     interpreter: Interpreter | None = None
     moving: tuple[str, ...] = ()
-    inventory: dict[str, Package] = {}
+    inventory: Inventory = Inventory()
 
 
 def read_mark(path: Path) -> Mark | None:

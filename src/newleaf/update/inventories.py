@@ -4,7 +4,8 @@ uv and pip take a package for installed when its metadata folder exists. After a
 careless `rm` its modules may be missing all the same, so newleaf looks for itself:
 
 - right after a success, an inventory is taken of the files that the packages name and that exist;
-- later, each folder of the inventory is listed once, and each package's RECORD must be the file it was;
+- later, a folder that something came into or went from is listed, the others are as they were; and each
+  package's RECORD must be the file it was;
 - where there is no inventory, the packages' own RECORDs are believed, with the sizes they state.
 
 Byte code is left out: Python makes and removes it as it likes. Reads only, changes nothing.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -31,56 +32,64 @@ class Package(msgspec.Struct, frozen=True):
     files: dict[str, str]
 
 
-Inventory = Mapping[str, Package]
-"""The packages by their metadata folders; all paths are relative to the environment."""
+class Inventory(msgspec.Struct, frozen=True):
+    """The packages by their metadata folders, and when each folder changed; paths begin in it."""
+
+    packages: dict[str, Package] = {}
+    folders: dict[str, int] = {}
 
 
-def take_inventory(environment: Path) -> dict[str, Package]:
+def take_inventory(environment: Path) -> Inventory:
     """What the packages in `environment` consist of now."""
-    listed: dict[str, frozenset[str]] = {}
-    found: dict[str, Package] = {}
+    base, listed = str(environment), dict[str, frozenset[str]]()
+    packages: dict[str, Package] = {}
+    folders: dict[str, int] = {}
     for metadata in _metadata_folders(environment):
-        record = environment / metadata / "RECORD"
         try:
-            written_ns = record.stat().st_mtime_ns
+            written_ns = os.stat(f"{base}/{metadata}/RECORD").st_mtime_ns
         except OSError:
             continue
         files: dict[str, list[str]] = {}
         with contextlib.suppress(*UNREADABLE):
             for folder, name, _ in _entries(environment, metadata):
-                if name in _names_in(environment, folder, listed):
+                if folder not in folders:
+                    folders[folder] = _changed_ns(f"{base}/{folder}")
+                if name in _names_in(base, folder, listed):
                     files.setdefault(folder, []).append(name)
-        found[metadata] = Package(written_ns, {folder: "/".join(names) for folder, names in files.items()})
-    return found
+        packages[metadata] = Package(written_ns, {folder: "/".join(names) for folder, names in files.items()})
+    return Inventory(packages, folders)
 
 
 def first_loss(environment: Path, inventory: Inventory) -> str | None:
     """The first package of the inventory that is not as it was, and what became of it."""
-    listed: dict[str, frozenset[str]] = {}
-    for metadata, package in inventory.items():
+    base, listed = str(environment), dict[str, frozenset[str]]()
+    for metadata, package in inventory.packages.items():
         try:
-            written_ns = os.stat(environment / metadata / "RECORD").st_mtime_ns
+            written_ns = os.stat(f"{base}/{metadata}/RECORD").st_mtime_ns
         except OSError:
             return f"{_shown(metadata)} is gone"
         if written_ns != package.recorded_ns:
             return f"{_shown(metadata)} was replaced by somebody else"
         for folder, names in package.files.items():
-            if not _names_in(environment, folder, listed).issuperset(names.split("/")):
+            known_ns = inventory.folders.get(folder, 0)
+            if known_ns and folder not in listed and _changed_ns(f"{base}/{folder}") == known_ns:
+                continue
+            if not _names_in(base, folder, listed).issuperset(names.split("/")):
                 return f"files of {_shown(metadata)} are missing"
     return None
 
 
-def kept_packages(environment: Path, inventory: Inventory) -> dict[str, Package]:
+def kept_packages(environment: Path, inventory: Inventory) -> Inventory:
     """The part of the inventory that an installation left alone: the same RECORD lies there."""
     kept = {}
-    for metadata, package in inventory.items():
+    for metadata, package in inventory.packages.items():
         try:
             is_same = os.stat(environment / metadata / "RECORD").st_mtime_ns == package.recorded_ns
         except OSError:
             continue
         if is_same:
             kept[metadata] = package
-    return kept
+    return Inventory(kept)
 
 
 def first_half_installed(environment: Path) -> str | None:
@@ -94,7 +103,7 @@ def first_half_installed(environment: Path) -> str | None:
             return f"{_shown(metadata)} is half installed"
         for folder, name, size in entries:
             try:
-                found = os.stat(os.path.join(environment, folder, name)).st_size
+                found = os.stat(f"{environment}/{folder}/{name}").st_size
             except OSError:
                 return f"files of {_shown(metadata)} are missing"
             if size is not None and found < size:
@@ -141,24 +150,39 @@ def _entries(environment: Path, metadata: str) -> Iterator[tuple[str, str, int |
     """
     site = os.path.dirname(metadata)
     folders: dict[str, str] = {}
-    with open(environment / metadata / "RECORD", newline="", encoding="utf-8") as file:
-        for row in csv.reader(file):
-            if not row or row[0].endswith(".pyc"):
-                continue
-            head, _, name = row[0].rpartition("/")
-            if head not in folders:
-                folders[head] = os.path.normpath(os.path.join(site, head))
-            size = row[2] if len(row) > 2 else ""
-            yield folders[head], name, int(size) if size.isdecimal() else None
+    text = (environment / metadata / "RECORD").read_text("utf-8")
+    lines = text.splitlines()
+    # The quick way for the files without a quoted name, which is nearly all.
+    rows = csv.reader(lines) if '"' in text else (line.rsplit(",", 2) for line in lines)
+    for row in rows:
+        if not row or not row[0] or row[0].endswith(".pyc"):
+            continue
+        head, _, name = row[0].rpartition("/")
+        if head not in folders:
+            folders[head] = os.path.normpath(os.path.join(site, head))
+        size = row[2] if len(row) > 2 else ""
+        yield folders[head], name, int(size) if size.isdecimal() else None
 
 
-def _names_in(environment: Path, folder: str, listed: dict[str, frozenset[str]]) -> frozenset[str]:
+def _names_in(environment: str, folder: str, listed: dict[str, frozenset[str]]) -> frozenset[str]:
     if folder not in listed:
         try:
-            listed[folder] = frozenset(os.listdir(os.path.join(environment, folder)))
+            listed[folder] = frozenset(os.listdir(f"{environment}/{folder}"))
         except OSError:
             listed[folder] = frozenset()
     return listed[folder]
+
+
+def _changed_ns(folder: str) -> int:
+    """When something last came into a folder or went; 0 where clocks of whole seconds cannot tell.
+
+    The inode's own time: unlike the modification time, no restored backup sets it back.
+    """
+    try:
+        changed_ns = os.stat(folder).st_ctime_ns
+    except OSError:
+        return 0
+    return changed_ns if changed_ns % 1_000_000_000 else 0
 
 
 def _shown(metadata: str) -> str:
