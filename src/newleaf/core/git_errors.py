@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newleaf.core.errors import FailedError, InconsistentError, RefusedError, UsageError
+from newleaf.core.errors import FailedError, RefusedError, UsageError
 
 # --- what was configured ----------------------------------------------------------------
 
@@ -183,10 +183,3 @@ class MoveFailed(FailedError):
     """the checkout could not be moved to {target}: {reason}"""
 
     code = "move_failed"
-
-
-class CheckoutMoved(InconsistentError):
-    """the checkout was left between {start} and {target}, and HEAD is now at {found}"""
-
-    code = "checkout_moved"
-    cure = "look at git status there; then git stash or git reset --keep {found}, and newleaf update"

@@ -10,11 +10,12 @@ working tree, and never moves a ref outside its own directory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ from newleaf.system.commands import Command, Finished, Runner
 from newleaf.system.git_environment import Access, build_environment
 from newleaf.system.git_failures import Failure, last_words
 from newleaf.system.quarantine import Quarantine
+from newleaf.system.worktree import CheckoutConfig, Worktree
 
 OLDEST_GIT = (2, 34)
 LOCAL_SECONDS = 300.0
@@ -39,6 +41,7 @@ FETCH_OPTIONS = (
     "--quiet --no-tags --no-write-fetch-head --no-auto-maintenance --no-recurse-submodules --end-of-options"
 ).split()
 _LIMITED = ("sh", "-c", 'ulimit -f "$1" && shift && exec "$@"', "sh")
+_BLOB = re.compile(rb"[0-9a-f]{40,64} ([a-z]+) ([0-9]+)\Z")
 _BLOCK_BYTES = 512
 _LARGEST_BLOCKS = 2**40
 
@@ -48,18 +51,43 @@ class Repository:
     """Where a git directory of the updater's lies, and whose objects it works with.
 
     `objects` are another repository's (a checkout's); None for its own. `extensions` are what git must know
-    of their format; `settings` what of the checkout's configuration is harmless and needed.
+    of their format; `settings` what of the checkout's configuration is harmless and needed; `links` the
+    checkout's files that the directory must have too, by their name there.
     """
 
     folder: Path
     objects: Path | None = None
     extensions: Pairs = ()
     settings: Pairs = ()
+    links: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def beside(cls, worktree: Worktree, config: CheckoutConfig, folder: Path) -> Repository:
+        """A directory at `folder` that works with the objects of a checkout and none of its programs."""
+        links = worktree.shared_files()
+        return cls(folder, worktree.objects, config.extensions, config.settings, links)
+
+    @property
+    def promisors(self) -> tuple[str, ...]:
+        """Names of the remotes from which objects may have to be asked at any time (a partial clone)."""
+        return tuple(
+            name.removesuffix(".promisor") for name, _ in self.settings if name.endswith(".promisor")
+        )
 
     @property
     def store(self) -> Path:
         """The folder of the objects."""
         return self.objects or self.folder / "objects"
+
+
+@dataclass(frozen=True)
+class At:
+    """Where git works: further variables (directory, index, working tree), and the folder it starts in."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    timeout_seconds: float = LOCAL_SECONDS
+    umask: str = ""
 
 
 class Git:
@@ -74,10 +102,11 @@ class Git:
         """
         self.repository = repository
         self.access = access
-        environment = build_environment(access, outer, repository.settings)
+        promised = tuple((f"{remote}.url", access.url) for remote in repository.promisors)
+        environment = build_environment(access, outer, repository.settings + promised)
         places = {"GIT_DIR": str(repository.folder), "GIT_OBJECT_DIRECTORY": str(repository.store)}
-        self._local = {**environment.local, **places}
         self._remote = {**environment.remote, **places}
+        self._local = self._remote if promised else {**environment.local, **places}
         self._runner = replace(runner, secrets=(*runner.secrets, *environment.secrets))
 
     # --- the remote ---------------------------------------------------------------------
@@ -172,7 +201,7 @@ class Git:
 
     def show_many(self, commit: CommitId, paths: Sequence[str]) -> dict[str, bytes]:
         """The contents of those of `paths` that are files of a commit."""
-        return dict(self._blobs((path, f"{commit}:{path}") for path in paths))
+        return dict(self.blobs((path, f"{commit}:{path}") for path in paths))
 
     def list_tree(self, commit: CommitId, folder: str = "") -> list[Entry]:
         """Every file below `folder` of a commit."""
@@ -184,24 +213,42 @@ class Git:
         """What is wrong with the tree of a commit by the rules of `core.tree_rules`."""
         entries = self.list_tree(commit)
         links = [(entry.path, entry.object_id) for entry in entries if entry.mode == LINK]
-        targets = {path: body.decode(errors="surrogateescape") for path, body in self._blobs(links)}
+        targets = {path: body.decode(errors="surrogateescape") for path, body in self.blobs(links)}
         return find_faults(entries, targets)
+
+    def blobs(self, named: Iterable[tuple[str, str]]) -> list[tuple[str, bytes]]:
+        """The contents of blobs, each under the key it was asked with; what is no blob is left out."""
+        asked = [(key, name) for key, name in named if "\n" not in name]
+        if not asked:
+            return []
+        finished = self.run("cat-file", "--batch", stdin="".join(f"{name}\n" for _, name in asked))
+        said, found, at = finished.stdout, [], 0
+        for key, _ in asked:
+            end = said.find(b"\n", at)
+            header = _BLOB.match(said[at:end])
+            at = end + 1
+            if header:
+                body = said[at : at + int(header[2])]
+                at += len(body) + 1
+                if header[1] == b"blob":
+                    found.append((key, body))
+            if finished.status != 0 or end < 0 or at > len(said):
+                raise self._failed(finished, "git cat-file")
+        return found
 
     # --- plumbing -----------------------------------------------------------------------
 
-    def call(self, *arguments: str, stdin: str = "", places: Mapping[str, str] | None = None) -> bytes:
-        """The output of git; `places` are further variables (another directory, index or working tree)."""
-        finished = self.run(*arguments, stdin=stdin, places=places)
+    def call(self, *arguments: str, stdin: str = "", at: At | None = None) -> bytes:
+        """The output of git."""
+        finished = self.run(*arguments, stdin=stdin, at=at)
         if finished.status != 0:
             raise self._failed(finished, f"git {arguments[0]}")
         return finished.stdout
 
-    def run(self, *arguments: str, stdin: str = "", places: Mapping[str, str] | None = None) -> Finished:
+    def run(self, *arguments: str, stdin: str = "", at: At | None = None) -> Finished:
         """Like `call`, whatever its exit status."""
         self._prepare()
-        environment = {**self._local, **(places or {})}
-        given = stdin.encode(errors="surrogateescape")
-        return self._run(["git", *arguments], f"git {arguments[0]}", environment, given)
+        return self._run(["git", *arguments], self._local, stdin, at or At())
 
     @property
     def shown_url(self) -> str:
@@ -237,7 +284,7 @@ class Git:
         self._prepare()
         limit = self.access.timeout_seconds
         try:
-            finished = self._run(argv, what, environment, b"", limit)
+            finished = self._run(argv, environment, "", At(timeout_seconds=limit))
         except CommandTimedOut as error:
             raise RemoteTimedOut(url=self.shown_url, seconds=limit, what=what) from error
         if finished.status != 0:
@@ -246,16 +293,15 @@ class Git:
             raise Failure(self.access.url, finished.tail, finished.status, free, store).as_error()
         return finished
 
-    def _run(
-        self,
-        argv: Sequence[str],
-        what: str,
-        environment: Mapping[str, str],
-        stdin: bytes,
-        limit: float = LOCAL_SECONDS,
-    ) -> Finished:
-        program = [self.program, *argv[1:]] if argv[0] == "git" else argv
-        command = Command(program, what, self.repository.folder, environment, limit, stdin or None)
+    def _run(self, argv: Sequence[str], environment: Mapping[str, str], stdin: str, at: At) -> Finished:
+        is_git = argv[0] == "git"
+        what = f"git {argv[1]}" if is_git else "git fetch"
+        program = [self.program, *argv[1:]] if is_git else argv
+        if at.umask:
+            program = ["sh", "-c", 'umask "$1" && shift && exec "$@"', "sh", at.umask, *program]
+        given = stdin.encode(errors="surrogateescape") or None
+        folder = at.folder or self.repository.folder
+        command = Command(program, what, folder, {**environment, **at.variables}, at.timeout_seconds, given)
         return self._runner.run(command)
 
     def _failed(self, finished: Finished, what: str) -> CommandFailed:
@@ -265,30 +311,14 @@ class Git:
     def _kinds(self, ids: Iterable[CommitId], environment: Mapping[str, str]) -> dict[CommitId, str]:
         """What each object is: commit, tree, blob, tag or missing."""
         asked = "".join(f"{commit}\n" for commit in ids)
-        said = self.call("cat-file", "--batch-check", stdin=asked, places=environment).decode()
+        said = self.call("cat-file", "--batch-check", stdin=asked, at=At(environment)).decode()
         return {CommitId(fields[0]): fields[1] for fields in map(str.split, said.splitlines())}
-
-    def _blobs(self, named: Iterable[tuple[str, str]]) -> list[tuple[str, bytes]]:
-        """The contents of blobs, each under the key it was asked with; what is no blob is left out."""
-        asked = [(key, name) for key, name in named if "\n" not in name]
-        if not asked:
-            return []
-        said = self.call("cat-file", "--batch", stdin="".join(f"{name}\n" for _, name in asked))
-        found, at = [], 0
-        for key, _ in asked:
-            end = said.index(b"\n", at)
-            header = re.fullmatch(rb"[0-9a-f]{40,64} ([a-z]+) ([0-9]+)", said[at:end])
-            at = end + 1
-            if header:
-                size = int(header[2])
-                if header[1] == b"blob":
-                    found.append((key, said[at : at + size]))
-                at += size + 1
-        return found
 
     def _prepare(self) -> None:
         """Makes the directory on the first use; it holds nothing but what is written here."""
         folder = self.repository.folder
+        for name, target in self.repository.links.items():
+            _link(folder / name, target)
         if (folder / "HEAD").exists():
             return
         folder.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -313,6 +343,14 @@ class Git:
         self.repository.folder.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
         found = re.search(r"\d+(?:\.\d+)+", self._runner.check(command).text)
         return tuple(int(part) for part in found[0].split(".")) if found else (0,)
+
+
+def _link(link: Path, target: Path) -> None:
+    if not link.is_symlink() or link.readlink() != target:
+        link.parent.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(target)
 
 
 def _read_entry(line: str) -> Entry:
