@@ -62,7 +62,7 @@ def test_a_poll_may_not_move_sideways(host: SimulatedHost) -> None:
 
 def test_rollback_goes_to_where_the_last_attempt_came_from(host: SimulatedHost) -> None:
     host.transaction().update(REQUEST)
-    result = host.transaction().rollback(None, None, REQUEST)
+    result = host.transaction().rollback(REQUEST, with_data=False)
     assert (result.outcome, result.exit_code) == ("ok", 0)
     assert host.live_release.commit == host.dependencies == commit_of("a")
 
@@ -70,7 +70,7 @@ def test_rollback_goes_to_where_the_last_attempt_came_from(host: SimulatedHost) 
 def test_rollback_denies_the_release_that_is_left(host: SimulatedHost) -> None:
     """lessons.md L42"""
     host.transaction().update(REQUEST)
-    host.transaction().rollback(None, None, REQUEST)
+    host.transaction().rollback(REQUEST, with_data=False)
     assert host.transaction().update(REQUEST).outcome == "held"
     host.transaction().parts.decisions.allow(commit_of("b"), host.now())
     assert host.transaction().update(REQUEST).outcome == "updated"
@@ -83,42 +83,40 @@ def test_rollback_prefers_the_last_confirmed_release(host: SimulatedHost) -> Non
     for letter in "cd":
         host.target = release_of(letter)
         host.transaction().update(REQUEST)
-    result = host.transaction().rollback(None, None, REQUEST)
+    result = host.transaction().rollback(REQUEST, with_data=False)
     assert result.target is not None
     assert result.target.commit == commit_of("b")
 
 
 def test_rollback_with_nowhere_to_go_says_so(host: SimulatedHost) -> None:
     with pytest.raises(NoWayBack):
-        host.transaction().rollback(None, None, REQUEST)
+        host.transaction().rollback(REQUEST, with_data=False)
 
 
 def test_rollback_restores_data_only_when_asked(host: SimulatedHost) -> None:
     host.declared, host.migrations = True, ("1.1.0/001_a.py",)
     host.transaction().update(REQUEST)
-    transaction = host.transaction()
-    snapshot = transaction.snapshot_of(host.live_release)
-    assert transaction.rollback(None, snapshot, REQUEST).outcome == "ok"
+    assert host.transaction().rollback(REQUEST, with_data=True).outcome == "ok"
     assert host.data == "a"
 
 
 def test_rollback_without_asking_leaves_the_data(host: SimulatedHost) -> None:
     host.declared, host.migrations = True, ("1.1.0/001_a.py",)
     host.transaction().update(REQUEST)
-    host.transaction().rollback(None, None, REQUEST)
+    host.transaction().rollback(REQUEST, with_data=False)
     assert host.data == "b"
 
 
 def test_without_a_snapshot_there_is_no_data_to_restore(host: SimulatedHost) -> None:
     host.transaction().update(REQUEST)
     with pytest.raises(NoSnapshot):
-        host.transaction().snapshot_of(host.live_release)
+        host.transaction().rollback(REQUEST, with_data=True)
 
 
 def test_a_rollback_that_was_killed_is_finished_by_the_next_update(host: SimulatedHost) -> None:
     host.transaction().update(REQUEST)
     host.kill_at = "install a"
     with pytest.raises(Killed):
-        host.transaction().rollback(None, None, REQUEST)
+        host.transaction().rollback(REQUEST, with_data=False)
     assert host.transaction().update(REQUEST).outcome == "ok"
     assert host.live_release.commit == host.dependencies == commit_of("a")

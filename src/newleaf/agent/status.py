@@ -7,10 +7,11 @@ unknown is shown as unknown (lessons.md L1).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from newleaf.core.records import Status
+from newleaf.core.records import AttemptRecord, Status, moment
 from newleaf.core.release import Release
 from newleaf.system import files
 
@@ -33,6 +34,14 @@ class StatusFile:
     def published(self) -> dict[str, Any] | None:
         """The last word as it was published; None before the first."""
         return files.read_record(self._path)
+
+    def not_holding_since(self, attempt: AttemptRecord) -> dict[str, datetime]:
+        """Since when each gate has not held, as the published word has it for this very attempt."""
+        record = self.published() or {}
+        waiting = record.get("waiting_for")
+        if record.get("attempt") != attempt.id or not isinstance(waiting, list):
+            return {}
+        return {str(entry["gate"]): moment(str(entry["since"])) for entry in waiting}
 
     def current(self, unknown: Status) -> dict[str, Any]:
         """The last word, with what runs now; `unknown` stands in before the first."""

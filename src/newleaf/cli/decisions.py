@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation
+from newleaf.core.channels import parse_pin
 
 
 @click.command(short_help="Lift the denial of a commit.")
@@ -14,11 +15,9 @@ def allow(invocation: Invocation, commit: str) -> None:
     """Lets COMMIT be tried again on this host."""
     from newleaf import compose
 
-    host = compose.host(invocation)
-    lifted = host.allow(commit)
-    invocation.answer(
-        {"outcome": "ok", "commit": lifted}, [f"{lifted} may be tried again; `newleaf update` does it"]
-    )
+    lifted = invocation.host().decisions.allow(commit, compose.now())
+    said = f"{lifted} may be tried again; `newleaf update` does it"
+    invocation.answer({"outcome": "ok", "commit": lifted}, [said])
 
 
 @click.command(short_help="Hold one version.")
@@ -26,22 +25,19 @@ def allow(invocation: Invocation, commit: str) -> None:
 @pass_invocation
 def pin(invocation: Invocation, version: str) -> None:
     """Makes VERSION the target, older than the channel's choice or not."""
-    from newleaf import compose
-
-    pinned = compose.host(invocation).pin(version)
-    invocation.answer(
-        {"outcome": "ok", "pin": pinned}, [f"pinned to {pinned}; the next update goes there, and stays"]
-    )
+    host = invocation.host()
+    pinned = str(parse_pin(version, host.settings.source.tag_prefix))
+    host.decisions.set_pin(pinned)
+    said = f"pinned to {pinned}; the next update goes there, and stays"
+    invocation.answer({"outcome": "ok", "pin": pinned}, [said])
 
 
 @click.command(short_help="Return to the channel.")
 @pass_invocation
 def unpin(invocation: Invocation) -> None:
     """Takes the pin away; a pin in host.toml counts again."""
-    from newleaf import compose
-
-    host = compose.host(invocation)
-    host.unpin()
+    host = invocation.host()
+    host.decisions.set_pin(None)
     left = host.settings.deployment.pin
     said = f"host.toml pins {left}" if left else f"back on channel {host.settings.deployment.channel}"
     invocation.answer({"outcome": "ok", "pin": left}, [said])
@@ -54,20 +50,17 @@ def suspend(invocation: Invocation, why: str) -> None:
     """Keeps this host as it is until `newleaf resume`."""
     from newleaf import compose
 
-    compose.host(invocation).suspend(why)
-    invocation.answer(
-        {"outcome": "ok", "suspended": True, "why": why}, ["suspended; `newleaf resume` ends it"]
-    )
+    invocation.host().decisions.suspend(why, compose.now())
+    answer = {"outcome": "ok", "suspended": True, "why": why}
+    invocation.answer(answer, ["suspended; `newleaf resume` ends it"])
 
 
 @click.command(short_help="End a suspension.")
 @pass_invocation
 def resume(invocation: Invocation) -> None:
     """Lets this host follow its channel again; a suspension in host.toml still counts."""
-    from newleaf import compose
-
-    host = compose.host(invocation)
-    host.resume()
+    host = invocation.host()
+    host.decisions.resume()
     still = host.settings.deployment.suspended
     said = "deployment.suspended is still set in the host's settings" if still else "resumed"
     invocation.answer({"outcome": "ok", "suspended": still}, [said])

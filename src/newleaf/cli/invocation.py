@@ -12,11 +12,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from newleaf.core.errors import NewleafError
+
+if TYPE_CHECKING:
+    from newleaf.compose import Host
 
 SCHEMA = 1
 
@@ -30,6 +33,18 @@ class Invocation:
     state_dir: Path | None = None
     config: Path | None = None
     answered: bool = False
+
+    def host(self) -> Host:
+        """The app that is meant, on this host; progress is drawn when somebody watches.
+
+        Raises: UsageError and its kin.
+        """
+        from newleaf import compose
+
+        host = compose.host(self)
+        if draws_progress():
+            host.watch = self.say
+        return host
 
     def answer(self, record: Mapping[str, Any], lines: Iterable[str] = ()) -> None:
         """Prints the verb's answer: the record as JSON, or the lines for people."""

@@ -20,9 +20,7 @@ _COLOURS = {"deployed": "green", "update_failed": "red", "inconsistent": "red", 
 @pass_invocation
 def status(invocation: Invocation, watch: bool) -> None:
     """Shows the published status, and what the live process has reported."""
-    from newleaf import compose
-
-    host = compose.host(invocation)
+    host = invocation.host()
     record = host.status()
     if not watch or invocation.json:
         invocation.answer(record, describe_status(record))
@@ -41,9 +39,7 @@ def status(invocation: Invocation, watch: bool) -> None:
 @pass_invocation
 def why(invocation: Invocation) -> None:
     """Answers "why is it not updating?": suspension, pin, gates, denials, the lock, and the last failure."""
-    from newleaf import compose
-
-    record = compose.host(invocation).why()
+    record = invocation.host().reasons().as_record()
     invocation.answer(record, describe_why(record))
 
 
@@ -52,9 +48,7 @@ def why(invocation: Invocation) -> None:
 @pass_invocation
 def history(invocation: Invocation, count: int) -> None:
     """Lists the newest attempts, oldest first, with their outcomes and durations."""
-    from newleaf import compose
-
-    attempts = compose.host(invocation).attempts(count)
+    attempts = [dict(entry.line) for entry in invocation.host().history.entries()[-count:]]
     invocation.answer({"outcome": "ok", "attempts": attempts}, describe_history(attempts))
 
 

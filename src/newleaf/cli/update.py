@@ -1,16 +1,15 @@
-"""`check`, `update` and `rollback`: what the remote has, one attempt, and the way back."""
+"""`update` and `rollback`: one attempt, and the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 
-from newleaf.cli.invocation import Invocation, draws_progress, pass_invocation
+from newleaf.cli.invocation import Invocation, pass_invocation
 from newleaf.core.records import Result
 from newleaf.core.requests import Request
 
-EXIT_AVAILABLE = 10
 SHOWN_COMMITS = 10
 
 _SENTENCES = {
@@ -26,20 +25,6 @@ _SENTENCES = {
     "inconsistent": "this host needs a person",
 }
 _COLOURS = {"updated": "green", "ok": "green", "up_to_date": "green", "waiting": "yellow", "held": "yellow"}
-
-
-@click.command(short_help="Ask the remote for the target.")
-@click.option("--exit-code", is_flag=True, help="Exit 10 when a target is available.")
-@pass_invocation
-def check(invocation: Invocation, exit_code: bool) -> int:
-    """Asks the remote for the target, and writes the signal file when there is one. Changes nothing live."""
-    from newleaf import compose
-
-    checked = compose.host(invocation).check()
-    invocation.answer(checked.as_record(), checked.lines())
-    if checked.outcome == "available":
-        return EXIT_AVAILABLE if exit_code else 0
-    return checked.exit_code
 
 
 @click.command(short_help="Move to the target.")
@@ -60,11 +45,13 @@ def update(
     force_busy: bool,
 ) -> int:
     """Moves to the target: one attempt, from fetching to the restart."""
-    from newleaf import compose
-
     request = Request("command line", to, branch, now, force_busy, wait)
-    host = compose.host(invocation)
-    result = host.plan(request) if dry_run else host.update(request, progress(invocation))
+    host = invocation.host()
+    if dry_run:
+        result = host.transaction().plan(request)
+    else:
+        with host.locked("newleaf update", f"to move to {to or branch or 'its target'}"):
+            result = host.transaction().update(request)
     invocation.answer(result.as_record(), describe(result))
     return result.exit_code
 
@@ -77,17 +64,12 @@ def update(
 @pass_invocation
 def rollback(invocation: Invocation, to: str | None, data: bool, force_busy: bool, wait: float) -> int:
     """Goes back, and denies the release that is left, so that no poll brings it again."""
-    from newleaf import compose
-
     request = Request("rollback", to, now=True, force_busy=force_busy, wait_seconds=wait)
-    result = compose.host(invocation).rollback(request, progress(invocation), data=data)
+    host = invocation.host()
+    with host.locked("newleaf rollback", "to go back"):
+        result = host.transaction().rollback(request, with_data=data)
     invocation.answer(result.as_record(), describe(result))
     return result.exit_code
-
-
-def progress(invocation: Invocation) -> Callable[[str], None]:
-    """Where lines of progress go: a terminal, if somebody watches."""
-    return invocation.say if draws_progress() else (lambda _: None)
 
 
 def describe(result: Result) -> Iterator[str]:

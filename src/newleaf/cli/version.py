@@ -14,14 +14,12 @@ def version(invocation: Invocation) -> None:
     """Prints newleaf's version; for the app its version, channel and commit."""
     from importlib.metadata import version as installed
 
-    from newleaf import compose
-
     own = installed("newleaf")
     record: dict[str, object] = {"outcome": "ok", "newleaf": own, "app": None}
     lines = [f"newleaf {own}"]
     try:
-        host = compose.host(invocation)
-        live = host.live()
+        host = invocation.host()
+        live = host.layout.live()
     except NewleafError:
         if invocation.app or invocation.state_dir or invocation.config:
             raise

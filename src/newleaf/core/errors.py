@@ -258,6 +258,41 @@ class MigrationFailed(FailedError):
         return tuple(lines) if isinstance(lines, list | tuple) else ()
 
 
+class StatePathRefused(UsageError):
+    """update.state_paths: {path} {reason}"""
+
+    code = "state_path_refused"
+    cure = "name the files and folders that hold the app's data, and nothing else"
+
+
+class SnapshotFailed(FailedError):
+    """{path} cannot be kept safe before migrating: {reason}"""
+
+    code = "snapshot_failed"
+    cure = "nothing was changed; mend it, or take it out of update.state_paths"
+
+
+class SnapshotMissing(FailedError):
+    """there is no whole snapshot of the attempt {attempt} in {folder}"""
+
+    code = "snapshot_missing"
+    cure = "older ones are removed by update.keep_releases; `newleaf history` lists the attempts"
+
+
+class SnapshotDamaged(InconsistentError):
+    """the snapshot {folder} is damaged: {reason}"""
+
+    code = "snapshot_damaged"
+    cure = "nothing was put back; look into the folder, and copy by hand what is good"
+
+
+class RestoreFailed(InconsistentError):
+    """{path} cannot be put back: {reason}"""
+
+    code = "restore_failed"
+    cure = "mend it (stop who uses the file), then run newleaf update: it goes on; the copies are in {folder}"
+
+
 class CorruptMigrationState(CorruptFile):
     """the record of applied migrations {path} cannot be read: {reason}"""
 
@@ -350,3 +385,27 @@ class LauncherMissing(UsageError):
 
     code = "launcher_missing"
     cure = "set restart.mode to exit, sigterm, command or none"
+
+
+# --- verification -------------------------------------------------------------------------
+
+
+class TreeRefused(RefusedError):
+    """the tree of {name} is refused: {faults}"""
+
+    code = "tree_refused"
+    cure = "mend the repository, and release again"
+
+
+class WrongApp(RefusedError):
+    """{name} is a release of {found}, and this host runs {expected}"""
+
+    code = "wrong_app"
+    cure = "check source.url and source.branch; a host deploys one app for as long as it lives"
+
+
+class RemoteUnknown(UsageError):
+    """the checkout {top} has no remote called origin, and source.url is not set"""
+
+    code = "remote_unknown"
+    cure = "git remote add origin URL, or set source.url in host.toml"

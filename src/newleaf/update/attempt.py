@@ -8,7 +8,7 @@ that the reversal goes back, and a restart stays owed until it is done.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from newleaf.core.errors import (
@@ -28,7 +28,8 @@ from newleaf.update.parts import REPAIR, ROLLBACK, Parts
 from newleaf.update.reversal import revert, revert_again
 
 _STEPS = {"install": State.INSTALL, "migrate": State.MIGRATE}
-_BEFORE_GATES = (State.FETCH, State.VERIFY, State.STAGE, State.WAIT)
+_BESIDE = (State.FETCH, State.VERIFY, State.STAGE)
+_UNTOUCHED = (*_BESIDE, State.WAIT)
 _UNREPORTED = (State.STAGE, State.SNAPSHOT)
 
 
@@ -64,21 +65,21 @@ class Attempt:
     def _forward(self, *, fresh: bool) -> Result:
         if self._state is State.CONFIRM:
             return self._confirm(Restarted())
-        route = self._route()
-        gate = route.index(State.WAIT)
-        for state in route[:gate]:
+        for state in _left(_BESIDE, self._state):
             self._make(state, fresh=fresh)
             fresh = False
         waiting = self._gates()
         if waiting:
             return self._wait(*waiting)
         with self._quiet():
-            return self._change(route[gate + 1 : -1])
+            return self._change()
 
-    def _change(self, states: list[State]) -> Result:
+    def _change(self) -> Result:
         """The steps that touch what is live, then the restart; no job starts meanwhile."""
         try:
-            for state in states:
+            ordered = [_STEPS[name] for name in self._account.target.steps]
+            changes = [State.SNAPSHOT, *ordered, State.ACTIVATE]
+            for state in changes if self._state in _UNTOUCHED else _left(changes, self._state):
                 self._make(state)
             return self._repaired() if self._account.kind == REPAIR else self._restart()
         except NewleafError as error:
@@ -88,13 +89,6 @@ class Attempt:
         if self._state is State.STAGE:
             self._parts.journal.append(State.WAIT)
         return self._account.waits(*waiting)
-
-    def _route(self) -> list[State]:
-        """What is still to be done, in order. WAIT marks where the gates stand."""
-        ordered = [_STEPS[name] for name in self._account.target.steps]
-        route = [*_BEFORE_GATES, State.SNAPSHOT, *ordered, State.ACTIVATE, State.RESTART]
-        left = route[route.index(self._state) :]
-        return left if State.WAIT in left else [State.WAIT, *left]
 
     def _make(self, state: State, *, fresh: bool = False) -> None:
         """Enters a state and does its step. A state in which the attempt was killed is entered again."""
@@ -178,7 +172,7 @@ class Attempt:
     # --- gates and restart --------------------------------------------------------------
 
     def _gates(self) -> tuple[Waiting, ...]:
-        if self._state not in _BEFORE_GATES:
+        if self._state not in _UNTOUCHED:
             return ()
         waiting = self._parts.gates.judge(self._account.record, self._request, "install")
         return (*waiting, *self._offline())
@@ -269,3 +263,8 @@ class Attempt:
         if isinstance(error, InconsistentError):
             return account.ends(State.INCONSISTENT, "inconsistent", error.as_record())
         return account.ends(State.FAILED, "failed", error.as_record())
+
+
+def _left(route: Sequence[State], state: State) -> Sequence[State]:
+    """What of a route is still to be done: from `state` on, where the route has it."""
+    return route[route.index(state) :] if state in route else ()

@@ -53,25 +53,40 @@ class Transaction:
         sideways = {"sideways": True} if choice.sideways or request.branch else {}
         return self._begin(live, target, State.FETCH, request, **sideways)
 
-    def rollback(self, to: Release | None, snapshot: str | None, request: Request) -> Result:
-        """Goes back to `to`; with `snapshot` (an attempt's id) the data it kept is restored too.
+    def plan(self, request: Request) -> Result:
+        """What `update` would do now; nothing is fetched or changed.
 
-        Raises: NoWayBack.
+        Raises: what resolving gives reason to.
         """
         live = self.parts.layout.live()
-        if to is None:
-            to = self.parts.history.way_back(live.commit, self.parts.decisions.denied)
+        if self.suspended:
+            return self._stay(live, Decision(False, "held", self.suspended))
+        choice = self.parts.source.resolve(request, live)
+        decision = decide(live.commit, choice.target, choice.message, self.parts.decisions.denied)
+        if choice.target is None or not decision.move:
+            return self._stay(live, decision)
+        return Result("available", live, choice.target)
+
+    def rollback(self, request: Request, *, with_data: bool) -> Result:
+        """Goes back to what the request names, else to the last good release.
+
+        Raises: NoWayBack, NoSnapshot, and what resolving gives reason to.
+        """
+        live = self.parts.layout.live()
+        snapshot = {"snapshot": self._snapshot_of(live)} if with_data else {}
+        to = self._way_back(request, live)
         if to is None or to.commit == live.commit:
             raise NoWayBack
         self._close_open_attempt()
-        data = {"snapshot": snapshot} if snapshot else {}
-        return self._begin(live, to, State.FETCH, request, kind=ROLLBACK, sideways=True, **data)
+        return self._begin(live, to, State.FETCH, request, kind=ROLLBACK, sideways=True, **snapshot)
 
-    def snapshot_of(self, live: Release) -> str:
-        """The attempt that kept the data before `live` was installed.
+    def _way_back(self, request: Request, live: Release) -> Release | None:
+        if request.to is None:
+            return self.parts.history.way_back(live.commit, self.parts.decisions.denied)
+        return self.parts.source.resolve(request, live).target
 
-        Raises: NoSnapshot.
-        """
+    def _snapshot_of(self, live: Release) -> str:
+        """The attempt that kept the data before `live` was installed."""
         for attempt in reversed(self.parts.journal.attempts):
             if attempt.target.commit == live.commit and attempt.at(State.SNAPSHOT):
                 return attempt.id

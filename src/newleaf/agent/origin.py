@@ -1,0 +1,127 @@
+"""Where releases come from: what the channel resolves to, their objects, and what is refused of them."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from newleaf.core import channels, names, versions
+from newleaf.core.channels import Choice, Facts, Rule
+from newleaf.core.errors import NewleafError, TreeRefused, WrongApp
+from newleaf.core.gates import Unknown
+from newleaf.core.release import CommitId, Release
+from newleaf.core.requests import Request
+from newleaf.core.settings import Settings
+from newleaf.system.git import Git
+
+Resolve = Callable[[Rule, Release], Choice]
+
+
+@dataclass
+class Origin:
+    """Implements `core.ports.Source`.
+
+    `resolve_rule` asks the remote; `settings_of` reads a commit's own copy of the settings; `check_movable`
+    refuses what the layout could not move to.
+    """
+
+    git: Git
+    settings: Settings
+    inner: str
+    pin: str | None
+    resolve_rule: Resolve
+    settings_of: Callable[[CommitId], Settings]
+    check_movable: Callable[..., None]
+    _branch: str | None = field(default=None, init=False)
+    _published: dict[str, datetime] = field(default_factory=dict, init=False)
+
+    def rule(self, request: Request) -> Rule:
+        """What this host follows for one request.
+
+        Raises: BranchNameRefused.
+        """
+        settings, source = self.settings.deployment, self.settings.source
+        branch = source.branch
+        if request.branch is not None:
+            branch = names.require_branch(request.branch)
+        exact = request.to or (None if request.branch else self.pin or settings.pin)
+        return Rule(
+            channel="alpha" if request.branch else settings.channel,
+            branch=branch,
+            tag_prefix=source.tag_prefix,
+            pinned_minor=settings.pinned_minor,
+            prereleases=settings.prereleases,
+            exact=exact,
+            paths=tuple(self.settings.watch.paths),
+        )
+
+    def resolve(self, request: Request, live: Release) -> Choice:
+        """Raises: what the remote and the rule give reason to."""
+        rule = self.rule(request)
+        self._branch = rule.branch
+        choice = self.resolve_rule(rule, live)
+        if choice.failure:
+            raise choice.failure
+        if choice.target and choice.published_at:
+            self._published[choice.target.commit] = choice.published_at
+        return choice
+
+    def fetch(self, target: Release) -> Release:
+        """Brings the objects, unless they are here; names the version that the tree says where no tag does."""
+        if not self.git.has(target.commit):
+            self._fetch(target)
+        return target if target.version else replace(target, version=self.version_of(target.commit))
+
+    def verify(self, start: Release, target: Release, *, sideways: bool) -> None:
+        """Raises: TreeRefused, WrongApp, and what the layout refuses."""
+        faults = self.git.tree_faults(target.commit)
+        if faults:
+            raise TreeRefused(name=target.name, faults="; ".join(faults))
+        name = self.settings_of(target.commit).app.name
+        if name != self.settings.app.name:
+            raise WrongApp(name=target.name, found=name, expected=self.settings.app.name)
+        self.check_movable(target, sideways=sideways)
+
+    def commits(self, start: Release, target: Release) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """Raises: CommandFailed when the objects are not here."""
+        if start.commit == target.commit:
+            return 0, ()
+        return self.git.log(start.commit, target.commit)
+
+    def version_of(self, commit: CommitId, tag_version: str | None = None) -> str | None:
+        """The version that the tree of a commit says."""
+        app = self.settings.app
+        paths = [entry.path for entry in self.git.list_tree(commit, self.inner)]
+        wanted = versions.files_to_read(app.version_file, paths, self.inner)
+        found = self.git.show_many(commit, wanted)
+        ordered: Mapping[str, bytes] = {path: found[path] for path in wanted if path in found}
+        return versions.version_of_tree(app.version_file, ordered, tag_version)
+
+    def released_at(self, target: Release) -> datetime | Unknown:
+        """When a release was published, else when its commit was made."""
+        try:
+            return self._published.get(target.commit) or self.git.commit_time(target.commit)
+        except NewleafError as error:
+            return Unknown(error.message)
+
+    def _fetch(self, target: Release) -> None:
+        if target.tag:
+            self.git.fetch({channels.TAGS + target.tag: target.commit})
+            return
+        branch = self._branch or self.settings.source.branch
+        self.git.fetch({channels.HEADS + branch: target.commit})
+
+
+def resolve_by_git(git: Git, rule: Rule, live: Release) -> Choice:
+    """Asks the remote's refs, once."""
+    refs = git.ls_remote(*rule.patterns) if rule.patterns else {}
+    published = channels.published_from_refs(refs, rule.tag_prefix)
+    facts = Facts(live, refs.get(channels.HEADS + rule.branch), published)
+    return channels.choose(rule, facts)
+
+
+def inner_path(folder: str, name: str) -> str:
+    """A path inside the app's folder, as git names it."""
+    return posixpath.normpath(posixpath.join(folder, name))

@@ -1,0 +1,407 @@
+"""The one place where parts are put together, for the command line and for daemons.
+
+`host()` finds the app that is meant and reads its settings; the rest is made when it is first
+asked for, and its modules are loaded then, so that a verb pays for what it uses only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from newleaf.core.errors import RemoteUnknown, WrongApp
+from newleaf.core.fragments import Fragment, Sources, load
+from newleaf.core.release import CommitId, Release
+from newleaf.core.settings import Facts, Settings, resolve
+from newleaf.system import files
+from newleaf.system.configuration import read_sources
+from newleaf.system.place import IDENTITY, Place, Selection, find_place
+
+if TYPE_CHECKING:
+    from newleaf.agent.gatekeeper import Gatekeeper
+    from newleaf.agent.keeper import Keeper
+    from newleaf.agent.naming import NamedInPlace
+    from newleaf.agent.origin import Origin
+    from newleaf.agent.reasons import Reasons
+    from newleaf.agent.reporter import Reporter
+    from newleaf.agent.status import StatusFile
+    from newleaf.core.records import AttemptRecord, Status
+    from newleaf.system.commands import Runner
+    from newleaf.system.git import Git
+    from newleaf.system.http import HttpClient
+    from newleaf.system.known_apps import KnownApp
+    from newleaf.system.worktree import CheckoutConfig, Worktree
+    from newleaf.update.decisions import Decisions
+    from newleaf.update.history import History
+    from newleaf.update.in_place import InPlace
+    from newleaf.update.journal import Journal
+    from newleaf.update.parts import Identity, Parts, TargetParts
+    from newleaf.update.transaction import Transaction
+
+Watch = Callable[[str], None]
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def host(selection: Selection, code: Fragment | None = None, folder: Path | None = None) -> Host:
+    """The host's side of the app that is meant, standing in `folder` (the current one).
+
+    Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
+    """
+    place = find_place(selection, folder or Path.cwd(), os.environ, _noted)
+    files.prepare_state_directory(place.state)
+    sources = read_sources(place.app_file, place.host_file, os.environ)
+    return Host(place, Sources(sources.app, sources.host, code or sources.code, sources.environment))
+
+
+def _noted() -> list[KnownApp]:
+    from newleaf.system.known_apps import known_apps, notes_folder
+
+    return known_apps(notes_folder())
+
+
+@dataclass(eq=False)
+class Host:
+    """One app on this host, and every part that works for it."""
+
+    place: Place
+    sources: Sources
+    watch: Watch = field(default=lambda _: None)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _parts: dict[tuple[Release, str | None], TargetParts] = field(default_factory=dict, init=False)
+
+    # --- what it is ---------------------------------------------------------------------
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of the running release's copy of the app's file."""
+        return self._resolved(self.sources)
+
+    @property
+    def state(self) -> Path:
+        return self.place.state
+
+    @property
+    def name(self) -> str:
+        return self.settings.app.name
+
+    @cached_property
+    def identity(self) -> Identity:
+        from newleaf.update.parts import Identity
+
+        settings = self.settings
+        return Identity(settings.app.name, settings.app.computer_name, settings.deployment.channel)
+
+    def _resolved(self, sources: Sources) -> Settings:
+        return resolve(load(sources).settings, Facts(socket.gethostname(), self.config.origin))
+
+    def settings_of(self, commit: CommitId) -> Settings:
+        """The settings with the app's file as `commit` has it, or as it lies there untracked."""
+        path = self.app_path
+        content = self.git.show(commit, path)
+        if content is None and self.git.show(self.layout.live().commit, path) is None:
+            return self.settings
+        return self._resolved(self.sources.with_app_file(content, f"{path} of {commit[:9]}"))
+
+    @property
+    def app_path(self) -> str:
+        """The app's file, as git names it."""
+        return str(self.place.app_file.relative_to(self.place.top))
+
+    @property
+    def folder(self) -> Path:
+        """The app's own folder in the checkout."""
+        inner = self.settings.app.path
+        return self.place.folder if inner == "." else self.place.top / inner
+
+    # --- the outside --------------------------------------------------------------------
+
+    @cached_property
+    def runner(self) -> Runner:
+        from newleaf.system.commands import Runner
+
+        return Runner()
+
+    @cached_property
+    def worktree(self) -> Worktree:
+        from newleaf.system.worktree import Worktree
+
+        return Worktree.find(self.place.top)
+
+    @cached_property
+    def config(self) -> CheckoutConfig:
+        from newleaf.system.worktree import read_config
+
+        return read_config(self.worktree, self.runner, self.environ)
+
+    @cached_property
+    def git(self) -> Git:
+        from newleaf.system.git import Git, Repository
+        from newleaf.system.git_environment import Access
+
+        source = self.settings.source
+        if not source.url:
+            raise RemoteUnknown(top=self.place.top)
+        access = Access(
+            source.url,
+            Path(source.token_file).expanduser() if source.token_file else None,
+            source.git_config,
+            self.settings.update.fetch_timeout,
+            source.max_fetch_bytes,
+        )
+        folder, config = self.state / "git", self.config
+        repository = Repository(folder, self.worktree.objects, config.extensions, config.settings)
+        return Git(repository, access, self.runner, self.environ)
+
+    @cached_property
+    def http(self) -> HttpClient:
+        from newleaf.system.http import HttpClient
+
+        return HttpClient(self.environ)
+
+    # --- what it keeps ------------------------------------------------------------------
+
+    @cached_property
+    def history(self) -> History:
+        from newleaf.update.history import History
+
+        return History(self.state / "history.jsonl")
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        from newleaf.update.decisions import Decisions
+
+        return Decisions(self.state)
+
+    def journal(self) -> Journal:
+        """The journal as it is now; only who holds the update lock may write to it."""
+        from newleaf.update.journal import Journal
+
+        return Journal(self.state / "journal.jsonl", now)
+
+    @cached_property
+    def status_file(self) -> StatusFile:
+        from newleaf.agent.status import StatusFile
+
+        return StatusFile(self.state, self.keeper.running)
+
+    # --- the parts of a transaction -----------------------------------------------------
+
+    @cached_property
+    def layout(self) -> NamedInPlace:
+        from newleaf.agent.naming import NamedInPlace
+        from newleaf.update.in_place import InPlace
+
+        settings = self.settings
+        refuses = settings.update.dirty_tree == "refuse"
+        in_place = InPlace(self.git, self.worktree, settings.source.branch, refuses_dirty=refuses)
+        return NamedInPlace(in_place, self._name)
+
+    def _name(self, commit: CommitId) -> Release:
+        """A commit with the version by which this host knows it."""
+        known = next((a.target for a in reversed(self.journal().attempts) if a.target.commit == commit), None)
+        return known or Release(commit, self.origin.version_of(commit))
+
+    @cached_property
+    def origin(self) -> Origin:
+        from newleaf.agent.origin import Origin, resolve_by_git
+
+        return Origin(
+            self.git,
+            self.settings,
+            self.inner,
+            self.decisions.pin,
+            lambda rule, live: resolve_by_git(self.git, rule, live),
+            self.settings_of,
+            lambda target, sideways: self.layout.in_place.check_movable(target, sideways=sideways),
+        )
+
+    @property
+    def inner(self) -> str:
+        """The app's folder, as git names it."""
+        return self.folder.relative_to(self.place.top).as_posix()
+
+    @cached_property
+    def daemon_environment(self) -> dict[str, str]:
+        """What the app's own commands are started with."""
+        from newleaf.update.migrations import child_environment
+
+        facts = {"NEWLEAF_STATE_DIR": str(self.state)}
+        return child_environment(self.environ, self.folder, self.settings.app.python_path or (), facts)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        from newleaf.agent.keeper import Keeper
+
+        return Keeper(
+            self.state,
+            self.settings.restart,
+            self.folder,
+            self.daemon_environment,
+            self.runner,
+            lambda start, target: self.origin.commits(start, target)[0],
+            now,
+        )
+
+    @cached_property
+    def gatekeeper(self) -> Gatekeeper:
+        from newleaf.agent.gatekeeper import GateFacts, Gatekeeper
+        from newleaf.agent.idle import IdleSources, ask_idle
+        from newleaf.core.verdict import parse_budget
+        from newleaf.system.lease import LeaseClient
+
+        settings = self.settings
+        gates, computer = settings.gates, settings.app.computer_name
+        sources = IdleSources(
+            self.state, gates, self.folder, self.daemon_environment, self.runner, self.http
+        )
+        facts = GateFacts(
+            computer,
+            lambda is_quiet: ask_idle(sources, is_quiet=is_quiet),
+            self.origin.released_at,
+            self.history.last_update_at,
+            now,
+            self.history.restarts,
+            self.status_file.not_holding_since,
+        )
+        lease = LeaseClient(gates.lease_url, computer, self.http) if gates.lease_url else None
+        budget = None if settings.restart.mode == "none" else parse_budget(settings.restart.budget)
+        return Gatekeeper(self.state, gates, facts, lease, self.reporter.line, budget)
+
+    @cached_property
+    def reporter(self) -> Reporter:
+        from newleaf.agent.reporter import Reporter
+        from newleaf.agent.update_log import UpdateLog
+
+        return Reporter(self.status_file, UpdateLog(self.state, now), lambda _: None, self.watch)
+
+    def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
+        """What the release's own copy of the settings governs."""
+        from newleaf.update.environments import InPlaceEnvironment
+        from newleaf.update.parts import TargetParts
+        from newleaf.update.surroundings import Surroundings
+        from newleaf.update.target_data import Surface, TargetData
+
+        key = (release, attempt.id if attempt else None)
+        if key in self._parts:
+            return self._parts[key]
+        settings = self.settings_of(release.commit)
+        surroundings = Surroundings(self.runner, self.environ)
+        environment = InPlaceEnvironment(
+            self.folder, settings.update, surroundings, self.state, release.commit
+        )
+        surface = Surface(self.state, self.folder, self.inner, self.environ, self.git, self.runner, now)
+        start, name = (attempt.start, attempt.id) if attempt else (release, "")
+        kept = str(attempt.detail.get("snapshot") or name) if attempt else ""
+        data = TargetData(surface, settings, start, release, name, kept)
+        self._parts[key] = TargetParts(environment, data, settings.update.steps)
+        return self._parts[key]
+
+    def transaction(self) -> Transaction:
+        """Everything that an update needs; the caller holds the update lock."""
+        from newleaf.update.parts import Parts
+        from newleaf.update.transaction import Transaction
+
+        parts = Parts(
+            self.identity,
+            self.journal(),
+            self.history,
+            self.decisions,
+            self.origin,
+            self.layout,
+            self.parts_for,
+            self.keeper,
+            self.gatekeeper,
+            self.reporter,
+            self.clear_signal,
+            now,
+        )
+        new_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        return Transaction(parts, lambda: new_id, self._suspended())
+
+    # --- questions ----------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """The published status, with what runs now."""
+        from newleaf.core.records import Status
+
+        identity = self.identity
+        unknown = Status("checking", now(), identity.computer, identity.app, identity.channel)
+        return self.status_file.current(unknown)
+
+    def reasons(self) -> Reasons:
+        """Everything that may hold an update back."""
+        from newleaf.agent.reasons import Reasons
+        from newleaf.core.states import State
+        from newleaf.system.locks import update_owner
+
+        journal, settings = self.journal(), self.settings
+        owed = journal.open_attempt
+        target = owed.target if owed else self.layout.live()
+        return Reasons(
+            owed,
+            self.gatekeeper.survey(target, owed.at(State.WAIT) if owed else None),
+            self.status_file.not_holding_since(owed) if owed else {},
+            self._suspended(),
+            self.decisions.pin or settings.deployment.pin,
+            update_owner(self.state),
+            self.decisions.denied,
+            self.history.last_failure(),
+            self._restart_owed(),
+        )
+
+    def _suspended(self) -> str | None:
+        from newleaf.core.decide import suspension
+
+        return suspension(self.decisions.suspended, by_settings=self.settings.deployment.suspended)
+
+    def _restart_owed(self) -> str | None:
+        waiting = self.status().get("waiting_for") or []
+        return next((entry["reason"] for entry in waiting if entry["gate"] == "restart"), None)
+
+    # --- changes ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def locked(self, who: str, why: str) -> Iterator[None]:
+        """Holds the update lock, under a name; children that are started meanwhile are noted in it.
+
+        Raises: LockedError.
+        """
+        from newleaf.system.locks import update_lock
+
+        with update_lock(self.state, who, why) as lock:
+            self.runner.on_start = lock.note_child
+            self._record_identity()
+            yield
+
+    def _record_identity(self) -> None:
+        """The host's app and where it lies are recorded once, and hold from then on.
+
+        Raises: WrongApp, CorruptFile, NewerSchema.
+        """
+        path = self.state / IDENTITY
+        record = files.read_record(path) or {}
+        expected = record.get("app", self.name)
+        if expected != self.name:
+            raise WrongApp(name=self.place.app_file, found=self.name, expected=expected)
+        known = {"app": self.name, "checkout": str(self.place.top), "folder": self._folder_in_checkout()}
+        if any(record.get(key) != value for key, value in known.items()):
+            files.write_record(path, {**record, **known})
+
+    def _folder_in_checkout(self) -> str:
+        return self.place.folder.relative_to(self.place.top).as_posix()
+
+    def clear_signal(self) -> None:
+        """Takes the signal away."""
+        files.remove(self.state / "update_available.json")
