@@ -32,7 +32,9 @@ def started(*argv: str, ready: bool = True, **options: object) -> Iterator[subpr
                 pipe.close()
 
 
-def python(code: str, *arguments: str, **options: object) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+def python(
+    code: str, *arguments: str, **options: object
+) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
     """A Python snippet as a process, from when it has printed its first line."""
     return started(sys.executable, "-c", code, *arguments, **options)  # type: ignore[arg-type]
 
