@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newleaf.core.secrets import has_secret, mask_path, mask_text
+from newleaf.core.secrets import has_secret, mask_argv, mask_path, mask_text
 
 CANARY = "hunter2canary"
 
@@ -56,6 +56,11 @@ def test_what_looks_like_a_secret_is_masked(text: str, shown: str) -> None:
 def test_what_is_no_secret_stays(text: str) -> None:
     assert mask_text(text) == text
     assert not has_secret(text)
+
+
+def test_option_and_its_value_may_be_two_words() -> None:
+    argv = ("run", "--password", CANARY, "-v", f"--api-key={CANARY}", "--tokens", "3")
+    assert mask_argv(argv) == ["run", "--password", "****", "-v", "--api-key=****", "--tokens", "3"]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation, table
 from newleaf.core.durations import format_duration
-from newleaf.core.fragments import DEFAULT, Loaded
+from newleaf.core.fragments import DEFAULT, Loaded, load
+from newleaf.core.kinds import COMMAND
 from newleaf.core.schema import settings_schema
-from newleaf.core.secrets import MASK, mask_path, mask_text
+from newleaf.core.secrets import MASK, mask_argv, mask_path, mask_text
 from newleaf.core.settings import KEYS, Setting
 from newleaf.core.soundness import require_sound
 from newleaf.core.toml import format_value
@@ -29,12 +30,13 @@ def config(invocation: Invocation, *, check: bool, schema: bool) -> None:
         return
     from newleaf import compose
 
-    loaded = compose.load_settings(invocation)
+    host = compose.host(invocation)
+    loaded = load(host.sources)
     require_sound(loaded)
     if check:
         invocation.answer({"outcome": "ok"}, ["ok"])
     else:
-        invocation.answer(*show(loaded))
+        invocation.answer(*show(Loaded(host.settings, loaded.origins)))
 
 
 def show(loaded: Loaded) -> tuple[dict[str, Any], list[str]]:
@@ -60,7 +62,7 @@ def masked(key: str, value: Any) -> Any:
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, list | tuple):
-        return [masked(key, each) for each in value]
+        return mask_argv(value) if KEYS[key].kind is COMMAND else [masked(key, each) for each in value]
     if isinstance(value, Mapping):
         return {name: MASK if _holds_secret(name) else masked(key, each) for name, each in value.items()}
     return value

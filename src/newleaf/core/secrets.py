@@ -7,6 +7,7 @@ well-known token prefixes), so it is the second line of defence; the first is th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 MASK = "****"
 
@@ -36,6 +37,15 @@ def mask_text(text: str) -> str:
     text = re.sub(_USERINFO, _mask_userinfo, text)
     text = re.sub(_ASSIGNED, lambda found: found["name"] + MASK, text)
     return re.sub(_KNOWN, MASK, text)
+
+
+def mask_argv(argv: Sequence[str]) -> list[str]:
+    """A command's words with their secrets masked, also where `--password` and its value are two words."""
+    masked = []
+    for option, word in zip(("", *argv), argv, strict=False):
+        announced = not has_secret(option) and has_secret(f"{option} x")
+        masked.append(MASK if announced else mask_text(word))
+    return masked
 
 
 def mask_path(url: str) -> str:

@@ -16,6 +16,7 @@ from typing import Protocol
 from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown
 from newleaf.core.fragments import APP_FILE, HOST_FILE
 from newleaf.system import files
+from newleaf.system.configuration import read_file
 from newleaf.system.known_apps import KnownApp
 
 IDENTITY = "identity.json"
@@ -98,6 +99,9 @@ def _by_name(
             return usual, name
         apps = [known for known in noted() if known.name == name]
         return (apps[0].state_dir if len(apps) == 1 else usual), name
+    if standing:
+        # A file that cannot be read names no app: what is wrong with it helps more than asking for a name.
+        read_file(standing.folder / APP_FILE, tracked=True)
     apps = noted()
     if len(apps) == 1:
         return apps[0].state_dir, apps[0].name
