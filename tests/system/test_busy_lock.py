@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from newleaf.core.errors import StateDirectoryUnsafe
 from newleaf.core.job_errors import AppBusy
-from newleaf.system import busy_lock, processes
+from newleaf.system import processes
 from newleaf.system.busy_lock import Probe, open_shared, probe, quiet, try_shared, wait_shared
 from newleaf.system.locks import open_lock, try_lock
 from newleaf.system.processes import Holder
@@ -214,7 +215,9 @@ def test_holder_that_cannot_be_named_is_said_to_be_so() -> None:
     assert str(Probe(is_idle=True)) == "no job runs"
 
 
-@pytest.mark.parametrize("use", [probe, lambda state: quiet(state).__enter__(), lambda s: open_shared(s).__enter__()])
+@pytest.mark.parametrize(
+    "use", [probe, lambda state: quiet(state).__enter__(), lambda s: open_shared(s).__enter__()]
+)
 def test_symlink_in_its_place_is_refused_and_the_other_file_untouched(
     state: Path, tmp_path: Path, use: object
 ) -> None:
@@ -225,5 +228,5 @@ def test_symlink_in_its_place_is_refused_and_the_other_file_untouched(
     with pytest.raises(StateDirectoryUnsafe):
         use(state)  # type: ignore[operator]
     with open_lock(other) as descriptor:
-        assert try_lock(descriptor, busy_lock.fcntl.LOCK_EX)
+        assert try_lock(descriptor, fcntl.LOCK_EX)
     assert other.read_text() == "precious"

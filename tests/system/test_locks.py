@@ -225,7 +225,10 @@ def test_flock_program_and_newleaf_exclude_each_other(state: Path) -> None:
         assert "flock" in refusal(state) or "sh (pid" in refusal(state)
     wait_until(lambda: update_owner(state) is None, "the lock to be free")
     with update_lock(state, "chat", "to move to 1.3.0"):
-        assert subprocess.run(["flock", "--nonblock", state / "update.lock", "true"], check=False).returncode == 1
+        assert (
+            subprocess.run(["flock", "--nonblock", state / "update.lock", "true"], check=False).returncode
+            == 1
+        )
 
 
 # --- who it is --------------------------------------------------------------------------
@@ -256,7 +259,9 @@ def test_text_of_a_living_process_that_does_not_hold_the_lock_fools_nobody(state
 @pytest.mark.skipif(not processes.HAS_PROC, reason="only /proc says for sure who holds a lock")
 def test_text_of_a_living_process_is_not_believed_when_another_holds_the_lock(state: Path) -> None:
     """lessons.md L35"""
-    locker = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print('ready', flush=True)"
+    locker = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print('ready', flush=True)"
+    )
     (state / "update.lock").touch()
     with python(f"{locker}; time.sleep(60)", str(state / "update.lock")) as other:
         claim(state)
@@ -267,7 +272,9 @@ def test_text_of_a_living_process_is_not_believed_when_another_holds_the_lock(st
 
 def test_number_used_again_fools_nobody(state: Path) -> None:
     """lessons.md L35: the text names a number that is another process's now."""
-    locker = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print('ready', flush=True)"
+    locker = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print('ready', flush=True)"
+    )
     (state / "update.lock").touch()
     with python(f"{locker}; time.sleep(60)", str(state / "update.lock")) as other:
         claim(state, pid=other.pid, started="another-boot/17")
@@ -335,7 +342,9 @@ def test_lock_holds_though_the_disk_is_full(state: Path) -> None:
 # --- what a killed updater left ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", ["sleep 60", "sleep 60 & sleep 61 & wait", "trap '' TERM; sleep 60 & wait"])
+@pytest.mark.parametrize(
+    "script", ["sleep 60", "sleep 60 & sleep 61 & wait", "trap '' TERM; sleep 60 & wait"]
+)
 def test_children_of_a_killed_updater_are_ended_before_the_next_update_begins(
     state: Path, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

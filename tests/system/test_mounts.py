@@ -74,7 +74,9 @@ def test_local_folder_is_let_pass(tmp_path: Path) -> None:
     mounts.require_local(tmp_path)
 
 
-def test_folder_of_which_nothing_is_known_is_let_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_which_nothing_is_known_is_let_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mounts, "MOUNTINFO", tmp_path / "missing")
     mounts.require_local(tmp_path)
     mounts.require_local(tmp_path / "missing")

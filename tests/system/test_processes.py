@@ -19,7 +19,9 @@ from tests.support.children import python, read_line, started
 from tests.support.kills import wait_until
 
 SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
-STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
 PARENT = """
 import subprocess, sys
 child = subprocess.Popen(["sleep", "60"])
@@ -120,7 +122,13 @@ def test_name_with_spaces_and_parentheses_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "garbage", "1 2 S Sat Foo 21 03:45:14 2026", "1 2 S Sat Nov 41 03:45:14 2026", "x 2 S Sat Nov 21 03:45:14 2026"],
+    [
+        "",
+        "garbage",
+        "1 2 S Sat Foo 21 03:45:14 2026",
+        "1 2 S Sat Nov 41 03:45:14 2026",
+        "x 2 S Sat Nov 21 03:45:14 2026",
+    ],
 )
 def test_line_of_ps_that_makes_no_sense_is_no_process(line: str) -> None:
     assert processes._parse_ps(line) is None

@@ -237,7 +237,7 @@ def test_good_flag_survives_the_start_that_it_is_younger_than(state: Path) -> No
         "2026-11-20T12:00:00+01:00 3 commit(s)",
         "2026-13-20T12:00:00Z 3 commit(s)",
         "2026-11-20 12:00:00Z 3 commit(s)",
-        "２026-11-20T12:00:00Z 3 commit(s)",
+        "\uff12026-11-20T12:00:00Z 3 commit(s)",
         b"\xff\xfe\x00",
         "x" * 100_000,
     ],
