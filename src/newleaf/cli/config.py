@@ -28,9 +28,7 @@ def config(invocation: Invocation, *, check: bool, schema: bool) -> None:
     if schema:
         click.echo(json.dumps(settings_schema(), ensure_ascii=False, indent=2))
         return
-    from newleaf import compose
-
-    host = compose.host(invocation)
+    host = invocation.host()
     loaded = load(host.sources)
     require_sound(loaded)
     if check:

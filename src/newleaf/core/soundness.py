@@ -1,7 +1,7 @@
 """What is wrong with settings by the rules of the parts that use them: git, windows, versions.
 
-Rules: `load` judges the shape of every value, fast, for every verb; this judges the rest, for
-`config --check` and for verbs that act. The parts judge a value again when they use it. Pure.
+Rules: `load` judges the shape of every value, fast, for every verb; this judges the rest, which
+costs a start too much, for `config` and `init`. The parts judge a value again when they use it. Pure.
 """
 
 from __future__ import annotations
