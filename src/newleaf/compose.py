@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,23 +18,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from newleaf.core.errors import RemoteUnknown, WrongApp
+from newleaf.core.errors import RemoteUnknown
 from newleaf.core.fragments import Fragment, Sources, load
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings import Facts, Settings, resolve
 from newleaf.system import files
 from newleaf.system.configuration import read_sources
-from newleaf.system.place import IDENTITY, Place, Selection, find_place
+from newleaf.system.place import STATE_VARIABLE, Place, Selection, Unnamed, find_place, record_identity
 
 if TYPE_CHECKING:
     from newleaf.agent.gatekeeper import Gatekeeper
     from newleaf.agent.keeper import Keeper
     from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
-    from newleaf.agent.reasons import Reasons
     from newleaf.agent.reporter import Reporter
     from newleaf.agent.status import StatusFile
-    from newleaf.core.records import AttemptRecord, Status
+    from newleaf.core.records import AttemptRecord
     from newleaf.system.commands import Runner
     from newleaf.system.git import Git
     from newleaf.system.http import HttpClient
@@ -41,9 +41,8 @@ if TYPE_CHECKING:
     from newleaf.system.worktree import CheckoutConfig, Worktree
     from newleaf.update.decisions import Decisions
     from newleaf.update.history import History
-    from newleaf.update.in_place import InPlace
     from newleaf.update.journal import Journal
-    from newleaf.update.parts import Identity, Parts, TargetParts
+    from newleaf.update.parts import Identity, TargetParts
     from newleaf.update.transaction import Transaction
 
 Watch = Callable[[str], None]
@@ -63,6 +62,31 @@ def host(selection: Selection, code: Fragment | None = None, folder: Path | None
     files.prepare_state_directory(place.state)
     sources = read_sources(place.app_file, place.host_file, os.environ)
     return Host(place, Sources(sources.app, sources.host, code or sources.code, sources.environment))
+
+
+def ready(settings: Fragment | None = None) -> None:
+    """The daemon serves now: records its pid and the commit that it has loaded.
+
+    The commit is that of the tree which the program was started from, as of its start. On a machine
+    where newleaf does not deploy this tree it does nothing; what goes wrong is logged, never raised, because
+    a daemon must not die of its report.
+    """
+    import logging
+
+    from newleaf.core.errors import NewleafError
+    from newleaf.system.loaded_tree import find_tree
+
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    tree = (find_tree(Path(program).resolve().parent) if program else None) or find_tree(Path.cwd())
+    if tree is None:
+        return
+    try:
+        own = Unnamed()
+        place = find_place(own, tree, os.environ, _noted)
+        if place.state.is_dir() or os.environ.get(STATE_VARIABLE):
+            host(own, settings, tree).report_ready(tree)
+    except NewleafError as error:
+        logging.getLogger("newleaf").warning("not reported as ready: %s %s", error.message, error.advice)
 
 
 def _noted() -> list[KnownApp]:
@@ -263,9 +287,7 @@ class Host:
 
         settings = self.settings
         gates, computer = settings.gates, settings.app.computer_name
-        sources = IdleSources(
-            self.state, gates, self.folder, self.daemon_environment, self.runner, self.http
-        )
+        sources = IdleSources(self.state, gates, self.folder, self.daemon_environment, self.runner, self.http)
         facts = GateFacts(
             computer,
             lambda is_quiet: ask_idle(sources, is_quiet=is_quiet),
@@ -328,7 +350,7 @@ class Host:
             now,
         )
         new_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        return Transaction(parts, lambda: new_id, self._suspended())
+        return Transaction(parts, lambda: new_id, self.suspended)
 
     # --- questions ----------------------------------------------------------------------
 
@@ -340,35 +362,30 @@ class Host:
         unknown = Status("checking", now(), identity.computer, identity.app, identity.channel)
         return self.status_file.current(unknown)
 
-    def reasons(self) -> Reasons:
-        """Everything that may hold an update back."""
-        from newleaf.agent.reasons import Reasons
-        from newleaf.core.states import State
-        from newleaf.system.locks import update_owner
+    def report_ready(self, tree: Path) -> None:
+        """Reports this very process as the daemon. Raises: CorruptFile, NewerSchema and their kin."""
+        from newleaf.agent.readiness import Readiness
 
-        journal, settings = self.journal(), self.settings
-        owed = journal.open_attempt
-        target = owed.target if owed else self.layout.live()
-        return Reasons(
-            owed,
-            self.gatekeeper.survey(target, owed.at(State.WAIT) if owed else None),
-            self.status_file.not_holding_since(owed) if owed else {},
-            self._suspended(),
-            self.decisions.pin or settings.deployment.pin,
-            update_owner(self.state),
-            self.decisions.denied,
-            self.history.last_failure(),
-            self._restart_owed(),
+        status = self.status_file
+        readiness = Readiness(
+            self.state,
+            tree,
+            self.identity,
+            self.history,
+            lambda commit: self.origin.version_of(CommitId(commit)),
+            status.published,
+            status.publish,
+            lambda _: self.clear_signal(),
+            now,
         )
+        readiness.report(self.journal().attempts)
 
-    def _suspended(self) -> str | None:
+    @property
+    def suspended(self) -> str | None:
+        """Why this host does nothing now; None when it is not suspended."""
         from newleaf.core.decide import suspension
 
         return suspension(self.decisions.suspended, by_settings=self.settings.deployment.suspended)
-
-    def _restart_owed(self) -> str | None:
-        waiting = self.status().get("waiting_for") or []
-        return next((entry["reason"] for entry in waiting if entry["gate"] == "restart"), None)
 
     # --- changes ------------------------------------------------------------------------
 
@@ -382,25 +399,8 @@ class Host:
 
         with update_lock(self.state, who, why) as lock:
             self.runner.on_start = lock.note_child
-            self._record_identity()
+            record_identity(self.place, self.name)
             yield
-
-    def _record_identity(self) -> None:
-        """The host's app and where it lies are recorded once, and hold from then on.
-
-        Raises: WrongApp, CorruptFile, NewerSchema.
-        """
-        path = self.state / IDENTITY
-        record = files.read_record(path) or {}
-        expected = record.get("app", self.name)
-        if expected != self.name:
-            raise WrongApp(name=self.place.app_file, found=self.name, expected=expected)
-        known = {"app": self.name, "checkout": str(self.place.top), "folder": self._folder_in_checkout()}
-        if any(record.get(key) != value for key, value in known.items()):
-            files.write_record(path, {**record, **known})
-
-    def _folder_in_checkout(self) -> str:
-        return self.place.folder.relative_to(self.place.top).as_posix()
 
     def clear_signal(self) -> None:
         """Takes the signal away."""

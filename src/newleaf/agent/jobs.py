@@ -12,7 +12,6 @@ import asyncio
 import os
 import threading
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -20,7 +19,7 @@ from newleaf.core.job_errors import UpdateInstalling
 from newleaf.system import busy_lock
 from newleaf.system.files import prepare_state_directory
 from newleaf.system.known_apps import known_apps, notes_folder
-from newleaf.system.place import STATE_VARIABLE, Selection, find_place
+from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, find_place
 
 POLL_SECONDS = 0.02
 
@@ -90,15 +89,6 @@ class Busy:
         self._entered.append((lock, descriptor))
 
 
-@dataclass
-class _Own:
-    """No word on which app is meant: the daemon's own."""
-
-    app: str | None = None
-    state_dir: Path | None = None
-    config: Path | None = None
-
-
 def busy(job: str = "", *, state_dir: Path | str | None = None) -> Busy:
     """A job of this app: `with newleaf.busy():` or `async with newleaf.busy("job 17"):`.
 
@@ -106,7 +96,7 @@ def busy(job: str = "", *, state_dir: Path | str | None = None) -> Busy:
 
     Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile.
     """
-    return Busy(Path(state_dir) if state_dir else find_state(_Own()), job)
+    return Busy(Path(state_dir) if state_dir else find_state(Unnamed()), job)
 
 
 def find_state(selection: Selection) -> Path:

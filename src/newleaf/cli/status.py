@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation, table
+from newleaf.core.states import State
+from newleaf.system.locks import update_owner
+
+if TYPE_CHECKING:
+    from newleaf.agent.reasons import Reasons
+    from newleaf.compose import Host
 
 WATCH_SECONDS = 1.0
 _CONFIRMED: Mapping[Any, str] = {True: "yes", False: "no"}
@@ -39,7 +45,7 @@ def status(invocation: Invocation, watch: bool) -> None:
 @pass_invocation
 def why(invocation: Invocation) -> None:
     """Answers "why is it not updating?": suspension, pin, gates, denials, the lock, and the last failure."""
-    record = invocation.host().reasons().as_record()
+    record = gather_reasons(invocation.host()).as_record()
     invocation.answer(record, describe_why(record))
 
 
@@ -50,6 +56,26 @@ def history(invocation: Invocation, count: int) -> None:
     """Lists the newest attempts, oldest first, with their outcomes and durations."""
     attempts = [dict(entry.line) for entry in invocation.host().history.entries()[-count:]]
     invocation.answer({"outcome": "ok", "attempts": attempts}, describe_history(attempts))
+
+
+def gather_reasons(host: Host) -> Reasons:
+    """Everything that may hold an update back."""
+    from newleaf.agent.reasons import Reasons
+
+    owed, settings, status = host.journal().open_attempt, host.settings, host.status_file
+    target = owed.target if owed else host.layout.live()
+    waiting = host.status().get("waiting_for") or []
+    return Reasons(
+        owed,
+        host.gatekeeper.survey(target, owed.at(State.WAIT) if owed else None),
+        status.not_holding_since(owed) if owed else {},
+        host.suspended,
+        host.decisions.pin or settings.deployment.pin,
+        update_owner(host.state),
+        host.decisions.denied,
+        host.history.last_failure(),
+        next((entry["reason"] for entry in waiting if entry["gate"] == "restart"), None),
+    )
 
 
 def describe_status(record: Mapping[str, Any]) -> Iterator[str]:

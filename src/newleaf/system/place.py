@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown
+from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown, WrongApp
 from newleaf.core.fragments import APP_FILE, HOST_FILE
 from newleaf.system import files
 from newleaf.system.configuration import read_file
@@ -29,6 +29,15 @@ class Selection(Protocol):
     app: str | None
     state_dir: Path | None
     config: Path | None
+
+
+@dataclass
+class Unnamed:
+    """No word on which app is meant: a daemon's own, by its environment or its tree."""
+
+    app: str | None = None
+    state_dir: Path | None = None
+    config: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,22 @@ def find_standing(folder: Path) -> Standing | None:
             place = inner or candidate
             return Standing(candidate, place, _name_in(place / APP_FILE))
     return None
+
+
+def record_identity(place: Place, name: str) -> None:
+    """The host's app, and where it lies, are recorded once and hold from then on.
+
+    Raises: WrongApp, CorruptFile, NewerSchema.
+    """
+    path = place.state / IDENTITY
+    record = files.read_record(path) or {}
+    expected = record.get("app", name)
+    if expected != name:
+        raise WrongApp(name=place.app_file, found=name, expected=expected)
+    folder = place.folder.relative_to(place.top).as_posix()
+    known = {"app": name, "checkout": str(place.top), "folder": folder}
+    if any(record.get(key) != value for key, value in known.items()):
+        files.write_record(path, {**record, **known})
 
 
 def _by_name(
