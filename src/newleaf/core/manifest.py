@@ -137,9 +137,7 @@ def requirement_name(line: str) -> str:
     try:
         return canonicalize_name(Requirement(line).name)
     except InvalidRequirement as error:
-        raise ManifestUnreadable(
-            path="pyproject.toml", reason=f"has no such requirement: {line!r}"
-        ) from error
+        raise ManifestUnreadable(path="pyproject.toml", reason=f"has a bad requirement: {line!r}") from error
 
 
 def is_python_wanted(version: str, wish: str, requires_python: str) -> bool:

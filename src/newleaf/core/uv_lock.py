@@ -75,7 +75,7 @@ def download_bytes(lock: bytes, selection: Selection, target: Target) -> int:
         parsed = tomllib.loads(lock.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
         return 0
-    packages = [entry for entry in parsed.get("package", []) if isinstance(entry, dict) and "name" in entry]
+    packages = [entry for entry in _tables(parsed.get("package")) if isinstance(entry.get("name"), str)]
     return sum(
         _size(package, target.tags)
         for package in _reached(packages, selection, target.markers)
@@ -113,7 +113,7 @@ def _root_needs(root: dict[str, Any], selection: Selection) -> Iterator[dict[str
         ("optional-dependencies", selection.extras),
         ("dev-dependencies", selection.groups),
     ):
-        there = root.get(table, {})
+        there = _table(root.get(table))
         for name in there if chosen == "all" else chosen:
             yield from _tables(there.get(name))
 
@@ -121,7 +121,7 @@ def _root_needs(root: dict[str, Any], selection: Selection) -> Iterator[dict[str
 def _needs(package: dict[str, Any], extra: str) -> list[dict[str, Any]]:
     if not extra:
         return _tables(package.get("dependencies"))
-    return _tables(package.get("optional-dependencies", {}).get(extra))
+    return _tables(_table(package.get("optional-dependencies")).get(extra))
 
 
 def _named(by_name: dict[str, list[dict[str, Any]]], need: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,6 +159,10 @@ def _fits(wheel: dict[str, Any], tags: frozenset[Tag]) -> bool:
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _tables(value: object) -> list[dict[str, Any]]:
