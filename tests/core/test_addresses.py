@@ -83,7 +83,7 @@ def test_remote_that_git_would_run_or_trust_blindly_is_refused(url: str) -> None
         f"ssh://git:{CANARY}@git.example.org/app.git",
         f"git:{CANARY}@git.example.org:app.git",
         f"https://git.example.org/app.git?access_token={CANARY}",
-        f"https://git.example.org/ghp_{CANARY}/app.git",
+        f"https://git.example.org?{CANARY}",
     ],
 )
 def test_credentials_in_a_remote_are_refused_and_never_repeated(url: str) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 
-from newleaf.core.secrets import has_secret
-
 _FORBIDDEN = r"[\s\x00-\x1f\x7f]"
 _HELPER = r"[A-Za-z0-9+.-]+::"
 _SCHEME = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)\Z"
@@ -19,7 +17,6 @@ _HOST = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?
 _USER = r"[A-Za-z0-9_][A-Za-z0-9._-]*\Z"
 _LOOPBACK = r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?\Z"
 _INET = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*)):(?P<port>[0-9]{1,5})\Z"
-_SUSPICIOUS = frozenset("?=_")
 _EXPECTED = "must be https, ssh, file or a plain path"
 
 
@@ -36,11 +33,9 @@ def read_remote(value: object) -> str:
         raise ValueError(f"{_EXPECTED}; git's remote helpers and options are refused")
     found = re.match(_SCHEME, value)
     if found:
-        _check_scheme(found["scheme"], found["authority"])
+        _check_scheme(found["scheme"], found["authority"], found["rest"])
     elif "/" not in value.partition(":")[0] and ":" in value:
         _check_scp(value)
-    if not _SUSPICIOUS.isdisjoint(value) and has_secret(value):
-        raise ValueError(_WITHOUT_CREDENTIALS)
     return value
 
 
@@ -72,11 +67,12 @@ def read_listen(value: object) -> str:
 
 
 _WITHOUT_CREDENTIALS = (
-    "must not hold credentials: use an ssh key, source.token_file, or credential helper (source.git_config)"
+    "must not hold credentials: use an ssh key, source.token_file, "
+    "or a credential helper in source.git_config"
 )
 
 
-def _check_scheme(scheme: str, authority: str) -> None:
+def _check_scheme(scheme: str, authority: str, rest: str) -> None:
     user, at, host = authority.rpartition("@")
     if scheme == "file":
         if authority not in ("", "localhost"):
@@ -88,7 +84,8 @@ def _check_scheme(scheme: str, authority: str) -> None:
         )
     if scheme not in ("https", "ssh", "http"):
         raise ValueError(f"{_EXPECTED}, not {scheme}")
-    if at and (scheme != "ssh" or ":" in user):
+    # No git server wants a query; people put tokens there.
+    if (at and (scheme != "ssh" or ":" in user)) or "?" in rest:
         raise ValueError(_WITHOUT_CREDENTIALS)
     _check_host(user if at else None, host)
 
