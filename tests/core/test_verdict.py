@@ -20,7 +20,7 @@ def minutes_ago(*minutes: float) -> list[datetime]:
 
 
 def test_budget_is_read_as_people_write_it() -> None:
-    assert BUDGET == Rate(5, 1800.0)
+    assert parse_budget("5 in 30m") == Rate(5, 1800.0)
     assert parse_budget("1 in 2 hours") == Rate(1, 7200.0)
 
 

@@ -1,4 +1,4 @@
-"""One update at a time: the kernel decides, the text names, and nobody is fooled by what is left of the dead."""
+"""One update at a time: the kernel decides, the text names, and what the dead have left fools nobody."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ from newleaf.core.values import (
     read_table,
     read_text,
     read_version,
+    read_window,
 )
 
 Schema = Mapping[str, object]
@@ -161,7 +162,7 @@ _SPAN: Schema = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", 
 
 TEXT = Kind("str", read_text, {"type": "string", "minLength": 1})
 TEXTS = list_of(TEXT)
-TEXT_OR_TEXTS = one_or_list(TEXT)
+WINDOWS = one_or_list(Kind("str", read_window, TEXT.schema))
 TEXTS_OR_ALL = either("all", Kind("list", TEXTS.read, TEXTS.schema, from_text_or_list))
 PATH = Kind("path", read_text, TEXT.schema)
 INNER_PATH = Kind("str", read_inner_path, TEXT.schema)
