@@ -62,6 +62,13 @@ class Wish:
     sharing: tuple[str, ...] = ()
     app_settings: Mapping[str, Any] = field(default_factory=dict)
     """What newleaf.toml says already, by key; empty when there is none."""
+    host_settings: Mapping[str, Any] = field(default_factory=dict)
+    """What host.toml says already."""
+
+    @property
+    def follows(self) -> str:
+        """The channel: what was asked for, else what this host follows already."""
+        return self.channel or str(self.host_settings.get("deployment.channel", "alpha"))
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
     Raises: AppNameMissing, MinorUnknown.
     """
     project, rivals = _project(findings, wish)
-    name = wish.app_settings.get("app.name") or wish.name or _name(project, checkout)
+    name = choose_name(findings, checkout, wish)
     start = choose_start(findings, project, name)
     install = _install(findings, project)
     situation = Situation(
@@ -103,7 +110,7 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
         install=install.value if isinstance(install.value, str) else " ".join(install.value),
         sharing=wish.sharing,
     )
-    host = tuple(_host_entries(findings, checkout, name, wish.channel or "alpha"))
+    host = tuple(_host_entries(findings, checkout, name, wish))
     app = tuple(_app_entries(situation, name, install))
     notes = [
         *find_obstacles(situation),
@@ -112,6 +119,15 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
         *_restart_notes(situation),
     ]
     return Proposal(name, project, app, (*host, *_restart_suggestion(start, project)), tuple(notes))
+
+
+def choose_name(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> str:
+    """The app's name: what its file says, else what was asked for, else that of the project or the place.
+
+    Raises: AppNameMissing.
+    """
+    project, _ = _project(findings, wish)
+    return wish.app_settings.get("app.name") or wish.name or _name(project, checkout)
 
 
 def app_name(text: str) -> str | None:
@@ -231,16 +247,18 @@ def _install(findings: Findings, project: Project) -> _Install:
 # --- the host's file --------------------------------------------------------------------
 
 
-def _host_entries(findings: Findings, checkout: CheckoutFacts, name: str, channel: str) -> Iterator[Entry]:
+def _host_entries(findings: Findings, checkout: CheckoutFacts, name: str, wish: Wish) -> Iterator[Entry]:
     prefix = tag_prefix(checkout.tags, name)
     newest = newest_version(checkout.tags, prefix) if prefix is not None else None
     yield Entry(
-        "deployment.channel", channel, "alpha: each commit; beta: each release; stable: patches of one minor"
+        "deployment.channel",
+        wish.follows,
+        "alpha: each commit; beta: each release; stable: patches of one minor",
     )
-    if channel == "stable":
-        if newest is None:
+    if wish.follows == "stable":
+        minor = wish.host_settings.get("deployment.pinned_minor") or ".".join((newest or "").split(".")[:2])
+        if not minor:
             raise MinorUnknown
-        minor = ".".join(newest.split(".")[:2])
         yield Entry("deployment.pinned_minor", minor, "the minor version to stay in")
     yield Entry("source.branch", checkout.branch or checkout.default_branch or "main", "what alpha follows")
     remote = choose_remote(checkout)

@@ -1,0 +1,256 @@
+"""Adopting a repository: looks, plans every file before the first is written, then writes them.
+
+Rules: what is there is kept, and where it differs from what would be written that is said; nothing is
+committed and nothing of git's is changed; the settings are checked as a whole before anything is
+written, so that `init` leaves a host on which every verb works, or as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from newleaf.core.adoption_errors import SettingKept, StateDirectoryTaken
+from newleaf.core.errors import StateDirectoryUnwritable
+from newleaf.core.findings import Findings
+from newleaf.core.fragments import APP_FILE, HOST_FILE, Fragment, Sources, load, raise_problems, read_toml
+from newleaf.core.obstacles import Note
+from newleaf.core.proposal import Entry, Proposal, Wish, choose_name, propose
+from newleaf.core.secrets import mask_text
+from newleaf.core.settings import KEYS
+from newleaf.core.soundness import require_sound
+from newleaf.core.start_choice import choose_project
+from newleaf.core.toml import format_file, format_value
+from newleaf.system import files
+from newleaf.system.checkout import read_checkout
+from newleaf.system.commands import Runner
+from newleaf.system.configuration import read_file, write_app_file, write_host_file
+from newleaf.system.known_apps import KnownApp, known_apps, note_app, sharing_checkout
+from newleaf.system.mounts import require_local
+from newleaf.system.place import IDENTITY, STATE_VARIABLE
+from newleaf.system.repository import look
+
+APP_HEADER = ("What this app knows of itself, for newleaf. It is part of the repository: commit it.",)
+HOST_HEADER = ("What this host decides for itself. It stays on this machine.",)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, and where."""
+
+    folder: Path
+    environ: Mapping[str, str]
+    notes: Path
+    """Where the apps of this machine are noted."""
+    channel: str | None = None
+    app: str | None = None
+    state_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A settings file: what to write, or, where there is one, how it differs from that."""
+
+    path: Path
+    text: str | None
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that would be written and said."""
+
+    app: KnownApp
+    folder: str
+    """The folder of newleaf.toml in the checkout."""
+    proposal: Proposal
+    app_file: PlannedFile
+    host_file: PlannedFile
+    notes: Path
+
+    @property
+    def planned(self) -> tuple[PlannedFile, ...]:
+        return (self.app_file, self.host_file)
+
+
+def make_plan(request: Request, runner: Runner) -> Plan:
+    """Looks at the repository and this machine; changes nothing.
+
+    Raises: UsageError and its kin when this is no checkout, or what is there stands against it.
+    """
+    checkout = read_checkout(request.folder, runner, request.environ)
+    top = Path(checkout.top)
+    findings = look(top, checkout.tracked or None)
+    place = request.folder.resolve().relative_to(top.resolve()).as_posix()
+    app_path, said = _app_file(top, place, findings)
+    wish = Wish(request.channel, request.app, place, app_settings=_values(said))
+    name = choose_name(findings, checkout, wish)
+    state = _state_directory(request, name)
+    known = KnownApp(name, state, top)
+    host_path = state / HOST_FILE
+    host_said = _sound_fragment(host_path, tracked=False)
+    _check_asked(request, (app_path, said), (host_path, host_said))
+    _check_state(known)
+    sharing = sharing_checkout(known_apps(request.notes), top, state)
+    wish = replace(wish, sharing=tuple(app.name for app in sharing), host_settings=_values(host_said))
+    proposal = propose(findings, checkout, wish)
+    plan = Plan(
+        app=known,
+        folder=app_path.parent.relative_to(top).as_posix(),
+        proposal=proposal,
+        app_file=_planned(app_path, said, proposal.app_entries, APP_HEADER),
+        host_file=_planned(host_path, host_said, proposal.host_entries, HOST_HEADER),
+        notes=request.notes,
+    )
+    _check_result(plan, said, host_said)
+    return plan
+
+
+def carry_out(plan: Plan) -> tuple[list[Path], list[Note]]:
+    """Writes what was planned; returns what was written, and what could not be noted.
+
+    Raises: StateDirectoryUnsafe, StateDirectoryOnNetwork, StateDirectoryUnwritable, DiskFull, NewerSchema.
+    """
+    state, written = plan.app.state_dir, []
+    files.prepare_state_directory(state)
+    require_local(state)
+    for planned, write in ((plan.app_file, write_app_file), (plan.host_file, write_host_file)):
+        if planned.text is not None:
+            write(planned.path, planned.text)
+            written.append(planned.path)
+    _record_identity(plan)
+    try:
+        note_app(plan.app, plan.notes)
+    except StateDirectoryUnwritable as error:
+        text = f"this app could not be noted in {plan.notes}: {error.facts['reason']}"
+        return written, [
+            Note("attention", text, "stand in its checkout, or give --app, when you call a verb")
+        ]
+    return written, []
+
+
+def next_steps(plan: Plan) -> tuple[str, ...]:
+    """What to do now."""
+    steps = []
+    if plan.app_file.text is not None:
+        name = plan.app_file.path.name if plan.folder == "." else f"{plan.folder}/{plan.app_file.path.name}"
+        commit = f"git add {name} && git commit -m 'Say how newleaf deploys this' && git push"
+        steps.append(f"{commit}: then every host has it")
+    steps.append("newleaf doctor: is everything there that an update needs?")
+    steps.append("newleaf check, then newleaf update: the first attempt, by hand")
+    return tuple(steps)
+
+
+# --- what is there ----------------------------------------------------------------------
+
+
+def _app_file(top: Path, place: str, findings: Findings) -> tuple[Path, Fragment]:
+    """The nearest file that speaks of the app in `place`, else where it would be, and what it says."""
+    for folder in (place, *(parent.as_posix() for parent in Path(place).parents)):
+        path = top / folder / APP_FILE
+        said = _sound_fragment(path, tracked=True)
+        if said is not None:
+            path_said = said.inputs["app.path"].value if "app.path" in said.inputs else folder
+            project, _ = choose_project(findings, place)
+            if project.path in (".", path_said) or folder != ".":
+                return path, said
+            return top / project.path / APP_FILE, Fragment()
+    return top / APP_FILE, Fragment()
+
+
+def _sound_fragment(path: Path, *, tracked: bool) -> Fragment | None:
+    """What a settings file says, None when there is none.
+
+    Raises: SettingsInvalid, SettingsUnreadable, SettingsFileUnreadable.
+    """
+    if not path.is_file():
+        return None
+    fragment = read_file(path, tracked=tracked)
+    if fragment.problems:
+        raise_problems(fragment.problems)
+    return fragment
+
+
+def _values(said: Fragment | None) -> dict[str, Any]:
+    return {key: entry.value for key, entry in said.inputs.items()} if said else {}
+
+
+def _state_directory(request: Request, name: str) -> Path:
+    given = request.state_dir or request.environ.get(STATE_VARIABLE)
+    home = Path(request.environ.get("HOME") or Path.home())
+    return Path(given).expanduser().absolute() if given else home / f".{name}"
+
+
+def _check_asked(
+    request: Request, app_file: tuple[Path, Fragment], host_file: tuple[Path, Fragment | None]
+) -> None:
+    """What was asked for by name must not be at odds with a file that is kept."""
+    asked = (
+        ("app.name", "--app", request.app, app_file),
+        ("deployment.channel", "--channel", request.channel, host_file),
+    )
+    for key, option, wanted, (path, said) in asked:
+        kept = said.inputs.get(key) if said else None
+        if wanted and kept and kept.value != wanted:
+            raise SettingKept(path=path, key=key, kept=kept.value, option=option, asked=wanted)
+
+
+def _check_state(app: KnownApp) -> None:
+    """A state directory is one app's, in one checkout.
+
+    Raises: StateDirectoryTaken, CorruptFile, NewerSchema.
+    """
+    record = files.read_record(app.state_dir / IDENTITY) or {}
+    name, checkout = record.get("app", app.name), record.get("checkout")
+    if name != app.name:
+        raise StateDirectoryTaken(path=app.state_dir, owner=f"the app {name}")
+    other = Path(checkout) if isinstance(checkout, str) else app.checkout
+    if other and app.checkout and other.resolve() != app.checkout.resolve() and (other / ".git").exists():
+        raise StateDirectoryTaken(path=app.state_dir, owner=f"the checkout {other}")
+
+
+# --- what is to be written --------------------------------------------------------------
+
+
+def _planned(
+    path: Path, said: Fragment | None, entries: tuple[Entry, ...], header: tuple[str, ...]
+) -> PlannedFile:
+    if said is None or not path.is_file():
+        return PlannedFile(path, format_file(entries, header))
+    return PlannedFile(path, None, tuple(_differences(said, entries)))
+
+
+def _differences(said: Fragment, entries: tuple[Entry, ...]) -> Iterator[str]:
+    """Where a kept file, with the defaults behind it, says something else than would be written."""
+    for entry in entries:
+        if entry.suggested:
+            continue
+        setting = KEYS[entry.key]
+        proposed = setting.kind.read(entry.value)
+        there = said.inputs[entry.key].value if entry.key in said.inputs else setting.default
+        if there != proposed:
+            now = mask_text(format_value(there)) if entry.key in said.inputs else "nothing"
+            yield f"{entry.key}: it says {now}, init would say {mask_text(format_value(proposed))}"
+
+
+def _check_result(plan: Plan, app_said: Fragment, host_said: Fragment | None) -> None:
+    """Both files together must be settings that hold.
+
+    Raises: SettingsInvalid.
+    """
+    app_text, host_text = plan.app_file.text, plan.host_file.text
+    sources = Sources(
+        app=app_said if app_text is None else read_toml(app_text.encode(), APP_FILE, tracked=True),
+        host=(host_said or Fragment()) if host_text is None else read_toml(host_text.encode(), HOST_FILE),
+    )
+    require_sound(load(sources))
+
+
+def _record_identity(plan: Plan) -> None:
+    path = plan.app.state_dir / IDENTITY
+    record = files.read_record(path) or {}
+    own = {"app": plan.app.name, "checkout": str(plan.app.checkout), "folder": plan.folder}
+    if any(record.get(key) != value for key, value in own.items()):
+        files.write_record(path, {**record, **own})

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from newleaf.cli.init import describe_files, describe_notes
+from newleaf.cli.main import run
+from newleaf.core.obstacles import Note
+from tests.support.app_repositories import UV_PROJECT
+from tests.support.repositories import Checkout, Remote, git_environment
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """A clone that one stands in, as a user with an empty home."""
+    remote = Remote.make(tmp_path)
+    remote.commit(UV_PROJECT)
+    made = remote.clone(tmp_path / "clone")
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith(("NEWLEAF_", "XDG_", "GIT_"))]:
+        monkeypatch.delenv(name)
+    for name, value in git_environment(home).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(made.path)
+    return made
+
+
+def state_of(checkout: Checkout) -> Path:
+    return checkout.path.parent / "home" / ".sessions_daemon"
+
+
+def test_without_a_terminal_it_writes_and_says_all_of_it(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init"]) == 0
+    said = capsys.readouterr().out
+    assert f"written: {checkout.path}/newleaf.toml, {state_of(checkout)}/host.toml" in said
+    for line in (
+        *checkout.read("newleaf.toml").splitlines(),
+        *(state_of(checkout) / "host.toml").read_text().splitlines(),
+    ):
+        assert line in said
+    assert said.index("Found:") < said.index("Chosen:") < said.index("newleaf.toml:") < said.index("Now:")
+    assert "git add newleaf.toml && git commit" in said
+    assert checkout.changes() == ["?? newleaf.toml"]
+
+
+def test_a_second_time_there_is_nothing_to_write(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["init"])
+    capsys.readouterr()
+    assert run(["init"]) == 0
+    assert "nothing to write: it is all there" in capsys.readouterr().out
+
+
+def test_what_cannot_work_comes_first(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
+    checkout.git("update-index", "--add", "--cacheinfo", f"160000,{checkout.id_of()},vendor/lib")
+    assert run(["init"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "What will not work as it is:"
+    assert lines[1] == "  the repository has submodules (vendor/lib): updates will be refused"
+    assert lines[2].startswith("    → ")
+
+
+def test_json_is_one_object(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "--json", "--channel", "beta"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["outcome"] == "ok"
+    assert record["app"] == "sessions_daemon"
+    assert record["state_dir"] == str(state_of(checkout))
+    assert record["written"] == [f"{checkout.path}/newleaf.toml", f"{state_of(checkout)}/host.toml"]
+    assert record["settings"]["deployment.channel"] == "beta"
+    assert {note["level"] for note in record["notes"]} >= {"found", "chosen", "next"}
+    assert run(["--json", "init"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["written"], again["kept"]) == ([], record["written"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--slots"], ["--from", "https://example.org/x.git"], ["--slots", "--from", "x"]]
+)
+def test_slots_are_refused_by_this_version(
+    arguments: list[str], checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init", "--json", *arguments]) == 2
+    record = json.loads(capsys.readouterr().out)
+    assert (record["outcome"], record["errors"][0]["code"]) == ("usage", "slots_not_yet")
+    assert "deploys in place" in record["errors"][0]["message"]
+    assert checkout.changes() == []
+    assert not state_of(checkout).exists()
+
+
+@pytest.mark.parametrize("arguments", [["--channel", "gamma"], ["--unknown"], ["more"]])
+def test_wrong_use_is_said(
+    arguments: list[str], checkout: Checkout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init", "--json", *arguments]) == 2
+    assert json.loads(capsys.readouterr().out)["outcome"] == "usage"
+    assert checkout.changes() == []
+
+
+def test_outside_a_checkout_it_says_so(
+    tmp_path: Path, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run(["init"]) == 2
+    assert "is not a git checkout" in capsys.readouterr().err
+
+
+def test_without_git_it_says_what_to_install(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(checkout.path))
+    assert run(["init"]) == 1
+    assert "the program git is not installed" in capsys.readouterr().err
+
+
+def on_a_terminal(checkout: Checkout, answer: bytes, *arguments: str) -> tuple[int, str]:
+    """`newleaf init` with a person at it, who answers the question."""
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-c", "from newleaf.cli.main import main; main()", "init", *arguments]
+    child = subprocess.Popen(argv, cwd=checkout.path, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    deadline = time.monotonic() + 60
+    answered = False
+    while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+        try:
+            chunk = os.read(ours, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        said += chunk
+        if b"[Y/n]" in said and not answered:
+            os.write(ours, answer)
+            answered = True
+    os.close(ours)
+    return child.wait(60), said.decode().replace("\r\n", "\n")
+
+
+def test_on_a_terminal_it_asks_first_and_no_writes_nothing(checkout: Checkout) -> None:
+    status, said = on_a_terminal(checkout, b"n\n")
+    assert status == 0
+    assert (
+        said.index('name = "sessions_daemon"')
+        < said.index("Write this? [Y/n]")
+        < said.index("nothing was written")
+    )
+    assert checkout.changes() == []
+    assert not state_of(checkout).exists()
+
+
+def test_on_a_terminal_return_is_yes(checkout: Checkout) -> None:
+    status, said = on_a_terminal(checkout, b"\n")
+    assert (status, checkout.changes()) == (0, ["?? newleaf.toml"])
+    assert said.count('name = "sessions_daemon"') == 1
+
+
+def test_yes_asks_nothing(checkout: Checkout) -> None:
+    status, said = on_a_terminal(checkout, b"n\n", "--yes")
+    assert (status, checkout.changes()) == (0, ["?? newleaf.toml"])
+    assert "[Y/n]" not in said
+
+
+def test_notes_are_grouped_by_how_much_they_matter() -> None:
+    notes = [Note("found", "f"), Note("cannot", "c", "do"), Note("attention", "a"), Note("cannot", "d")]
+    assert list(describe_notes(notes)) == [
+        "\x1b[31m\x1b[1mWhat will not work as it is:\x1b[0m",
+        "  c",
+        "    → do",
+        "  d",
+        "\x1b[33m\x1b[1mWorth knowing:\x1b[0m",
+        "  a",
+        "\x1b[1mFound:\x1b[0m",
+        "  f",
+    ]
+
+
+def test_no_files_need_no_words() -> None:
+    assert list(describe_files(())) == []
