@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from newleaf.core.errors import (
+from newleaf.core.data_errors import (
     MigrationBadlyNamed,
     MigrationGone,
     MigrationIrreversible,

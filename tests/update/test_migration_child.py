@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from newleaf.core.errors import MigrationFailed
+from newleaf.core.data_errors import MigrationFailed
 from newleaf.update.migrations import CHILD, Done, find_python
 from tests.support.migrations import App
 

@@ -8,13 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.errors import (
-    CorruptMigrationState,
-    MigrationBadlyNamed,
-    MigrationFailed,
-    NewerSchema,
-    ProgramMissing,
-)
+from newleaf.core.data_errors import CorruptMigrationState, MigrationBadlyNamed, MigrationFailed
+from newleaf.core.errors import NewerSchema, ProgramMissing
 from newleaf.update.migrations import Done, child_environment, find_python, read_folder, read_state
 from tests.support.kills import run_in_child, run_killed_at, wait_for_end_of_group, wait_until
 from tests.support.migrations import LEAVES_A_MARK, App

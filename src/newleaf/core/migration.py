@@ -24,7 +24,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from newleaf.core.errors import (
+from newleaf.core.data_errors import (
     MigrationBadlyNamed,
     MigrationGone,
     MigrationIrreversible,

@@ -24,14 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from newleaf.core.errors import (
-    CommandTimedOut,
-    CorruptFile,
-    CorruptMigrationState,
-    MigrationBadlyNamed,
-    MigrationFailed,
-    ProgramMissing,
-)
+from newleaf.core.data_errors import CorruptMigrationState, MigrationBadlyNamed, MigrationFailed
+from newleaf.core.errors import CommandTimedOut, CorruptFile, ProgramMissing
 from newleaf.core.migration import MigrationState, Plan, is_left_out, is_script
 from newleaf.core.ports import OnLine
 from newleaf.system import files
