@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from newleaf.core import source_errors as errors
@@ -22,7 +24,7 @@ FACTS = {
     "seconds": 10.0,
     "repository": "acme/sessions",
     "status": 503,
-    "until": "2026-11-20T12:00:00Z",
+    "until": datetime(2026, 11, 20, 12, tzinfo=UTC),
     "tag": "v1.4.0",
     "first": "a" * 40,
     "now": "b" * 40,

@@ -157,17 +157,18 @@ def test_server_speaks_no_tls_then_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=speak, args=(listening,))
         thread.start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
         with pytest.raises(HttpFailed):
-            url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
             HttpClient().send(HttpRequest(url, "the test", private_hosts=HERE))
         thread.join(5)
 
 
 def test_server_never_shakes_hands_then_the_deadline_ends_it() -> None:
     """threats.md T5."""
-    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(HttpTimedOut):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
-        HttpClient().send(HttpRequest(url, "the test", private_hosts=HERE, timeout_seconds=0.2))
+        with pytest.raises(HttpTimedOut):
+            HttpClient().send(HttpRequest(url, "the test", private_hosts=HERE, timeout_seconds=0.2))
 
 
 def test_redirect_from_https_to_http_then_failure(certificate: Path) -> None:

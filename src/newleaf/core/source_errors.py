@@ -68,3 +68,55 @@ class HttpTimedOut(HttpFailed):
     """{what}: {host} did not answer completely within {seconds:g} s"""
 
     code = "http_timed_out"
+
+
+# --- sources ----------------------------------------------------------------------------
+
+
+class ApiLimited(FailedError):
+    """GitHub's API ({host}) wants to be left alone until {until:%Y-%m-%dT%H:%M:%SZ} ({status})"""
+
+    code = "api_limited"
+    cure = "nothing to do: it is asked again then; with a source.token_file it may be asked more often"
+
+
+class ApiDenied(FailedError):
+    """GitHub's API ({host}) does not show the releases of {repository} to this host ({status})"""
+
+    code = "api_denied"
+    cure = 'a private repository needs a source.token_file that may read it; or set source.releases = "tags"'
+
+
+class ApiBroken(FailedError):
+    """GitHub's API ({host}) {reason}"""
+
+    code = "api_broken"
+    cure = "the next look asks again; source.api_url must be the root of the API"
+
+
+class TokenInClear(UsageError):
+    """the token in source.token_file is not sent to {host} over http"""
+
+    code = "token_in_clear"
+    cure = "make source.api_url an https address"
+
+
+class RepositoryUnclear(UsageError):
+    """source.releases is github, and {url} names no owner and repository"""
+
+    code = "repository_unclear"
+    cure = 'set source.releases = "tags", or name a remote like https://github.com/OWNER/NAME'
+
+
+class ReleaseWithoutTag(FailedError):
+    """the newest release is called {tag}, and the remote has no such tag"""
+
+    code = "release_without_tag"
+    cure = "push the tag, or withdraw the release"
+
+
+class TagMoved(RefusedError):
+    """the tag {tag} was {first} when this host first saw it, and is {now} now"""
+
+    code = "tag_moved"
+    cure = "publish a new version instead; if the move is meant, remove the tag's line from {path}"
