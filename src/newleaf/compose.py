@@ -184,8 +184,7 @@ class Host:
             self.settings.update.fetch_timeout,
             source.max_fetch_bytes,
         )
-        folder, config = self.state / "git", self.config
-        repository = Repository(folder, self.worktree.objects, config.extensions, config.settings)
+        repository = Repository.beside(self.worktree, self.config, self.state / "git")
         return Git(repository, access, self.runner, self.environ)
 
     @cached_property

@@ -1,0 +1,196 @@
+"""A whole deployment for end-to-end tests: a remote, a checkout of it, a home, and `newleaf` as a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.repositories import Checkout, Content, Remote, Script
+
+NEWLEAF = (sys.executable, "-m", "newleaf")
+LIMIT_SECONDS = 60.0
+KILL_AT = "NEWLEAF_TEST_KILL_AT"
+KILLER = Path(__file__).with_name("killed_newleaf.py")
+
+DAEMON = """\
+import os, signal, sys, time
+import newleaf
+
+stop = []
+signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+newleaf.ready()
+flag = os.path.join(os.environ["NEWLEAF_STATE_DIR"], "restart-requested")
+while not stop:
+    if os.path.exists(flag):
+        sys.exit(42)
+    time.sleep(0.02)
+"""
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """The first true answer of `condition`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.02)
+    raise AssertionError("it did not come true in time")
+
+
+def settings_text(name: str = "sessions", **tables: Mapping[str, object]) -> str:
+    """A newleaf.toml; dependencies are left out unless a test is about them."""
+    merged: dict[str, dict[str, object]] = {"app": {"name": name}, "update": {"install": "none"}}
+    merged["restart"] = {"mode": "none"}
+    for table, content in tables.items():
+        merged.setdefault(table, {}).update(content)
+    lines = []
+    for table, content in merged.items():
+        lines.append(f"[{table}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in content.items()]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Answer:
+    """What one call of `newleaf VERB --json` said."""
+
+    code: int
+    record: dict[str, Any]
+    errors: str
+
+    @property
+    def outcome(self) -> str:
+        return str(self.record.get("outcome"))
+
+
+@dataclass
+class Deployment:
+    """One host with one app."""
+
+    folder: Path
+    remote: Remote
+    checkout: Checkout
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, folder: Path, files: Mapping[str, Content] | None = None, **tables: Any) -> Deployment:
+        """An app at version 1.0.0, cloned; `tables` are of its newleaf.toml."""
+        remote = Remote.make(folder)
+        first: dict[str, Content] = {
+            "newleaf.toml": settings_text(**tables),
+            "pyproject.toml": '[project]\nname = "sessions"\nversion = "1.0.0"\n',
+            "app.py": "print('1.0.0')\n",
+            **(files or {}),
+        }
+        remote.commit(first, "Version 1.0.0")
+        remote.tag("v1.0.0")
+        (folder / "home").mkdir()
+        return cls(folder, remote, remote.clone(folder / "app"))
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def state(self) -> Path:
+        return self.home / ".sessions"
+
+    def release(self, version: str, files: Mapping[str, Content] | None = None) -> str:
+        """Publishes a version: a commit on the branch, and its tag."""
+        content: dict[str, Content] = {
+            "pyproject.toml": f'[project]\nname = "sessions"\nversion = "{version}"\n',
+            "app.py": f"print('{version}')\n",
+            **(files or {}),
+        }
+        commit = self.remote.commit(content, f"Version {version}")
+        self.remote.tag(f"v{version}")
+        return commit
+
+    def host_settings(self, text: str) -> None:
+        """Writes host.toml."""
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        (self.state / "host.toml").write_text(text)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        passed = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
+        scripts = str(Path(sys.executable).parent)
+        path = f"{scripts}{os.pathsep}{passed.get('PATH', os.defpath)}"
+        return {**passed, "PATH": path, "HOME": str(self.home), **self.environment}
+
+    def start(self, *arguments: str, kill_at: str | None = None) -> subprocess.Popen[str]:
+        """`newleaf` in the checkout; `kill_at` names the write at which it kills itself."""
+        program = NEWLEAF if kill_at is None else (sys.executable, str(KILLER), kill_at)
+        return subprocess.Popen(
+            [*program, *arguments],
+            cwd=self.checkout.path,
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, kill_at: str | None = None) -> Answer:
+        """Calls a verb with --json and waits for its end."""
+        process = self.start(*arguments, "--json", kill_at=kill_at)
+        try:
+            output, errors = process.communicate(timeout=LIMIT_SECONDS)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        record = json.loads(output) if output.strip() else {}
+        return Answer(process.returncode, record, errors)
+
+    def text(self, *arguments: str) -> tuple[int, str, str]:
+        """Calls a verb for people: exit code, output, errors."""
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=LIMIT_SECONDS)
+        return process.returncode, output, errors
+
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return str(self.checkout.id_of())
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The records of an append-only file of the state directory."""
+        path = self.state / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def record(self, name: str) -> dict[str, Any]:
+        """A record of the state directory."""
+        content: dict[str, Any] = json.loads((self.state / name).read_text())
+        return content
+
+    def states(self) -> list[str]:
+        """The states that the journal has, in order."""
+        return [line["state"] for line in self.lines("journal.jsonl")]
+
+    def start_daemon(self) -> subprocess.Popen[str]:
+        """Starts `daemon.py` of the checkout and waits until it has reported itself."""
+        process = subprocess.Popen(
+            [sys.executable, "daemon.py"],
+            cwd=self.checkout.path,
+            env=self.variables | {"NEWLEAF_STATE_DIR": str(self.state)},
+            text=True,
+        )
+        path = self.state / "daemon.pid"
+        wait_until(lambda: path.exists() and self.record("daemon.pid")["pid"] == process.pid)
+        wait_until((self.state / "status.json").exists)
+        return process
+
+
+def migration(body: str, check: str = "return False") -> Script:
+    """A migration's file."""
+    return Script(f"def check():\n    {check}\n\n\ndef migrate():\n    {body}\n    return True\n")
