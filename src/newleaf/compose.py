@@ -331,25 +331,10 @@ class Host:
 
     def transaction(self) -> Transaction:
         """Everything that an update needs; the caller holds the update lock."""
-        from newleaf.update.parts import Parts
         from newleaf.update.transaction import Transaction
 
-        parts = Parts(
-            self.identity,
-            self.journal(),
-            self.history,
-            self.decisions,
-            self.origin,
-            self.layout,
-            self.parts_for,
-            self.keeper,
-            self.gatekeeper,
-            self.reporter,
-            self.clear_signal,
-            now,
-        )
         new_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        return Transaction(parts, lambda: new_id, self.suspended)
+        return Transaction(_Parts(self), lambda: new_id, self.suspended)
 
     # --- questions ----------------------------------------------------------------------
 
@@ -404,3 +389,37 @@ class Host:
     def clear_signal(self) -> None:
         """Takes the signal away."""
         files.remove(self.state / "update_available.json")
+
+
+class _Parts:
+    """Implements `update.parts.Parts`: the host's parts, by the names that a transaction has for them."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.identity = host.identity
+        self.journal = host.journal()
+        self.history = host.history
+        self.decisions = host.decisions
+        self.parts_for = host.parts_for
+        self.clear_signal = host.clear_signal
+        self.now = now
+
+    @property
+    def source(self) -> Origin:
+        return self._host.origin
+
+    @property
+    def layout(self) -> NamedInPlace:
+        return self._host.layout
+
+    @property
+    def restarts(self) -> Keeper:
+        return self._host.keeper
+
+    @property
+    def gates(self) -> Gatekeeper:
+        return self._host.gatekeeper
+
+    @property
+    def reporter(self) -> Reporter:
+        return self._host.reporter

@@ -16,7 +16,7 @@ from newleaf.core.requests import Request
 from newleaf.update.decisions import Decisions
 from newleaf.update.history import History
 from newleaf.update.journal import Journal
-from newleaf.update.parts import Identity, Parts, TargetParts
+from newleaf.update.parts import Identity, TargetParts
 from newleaf.update.transaction import Transaction
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -74,23 +74,14 @@ class SimulatedHost:
 
     def transaction(self) -> Transaction:
         """A new process: everything is read from the files again."""
-        parts = Parts(
-            identity=Identity("app", "mini-1", "beta"),
-            journal=Journal(self.state / "journal.jsonl", self.now),
-            history=History(self.state / "history.jsonl"),
-            decisions=Decisions(self.state),
-            source=self,
-            layout=self,
-            parts_for=lambda release, _: TargetParts(
-                _Dependencies(self, release), _Data(self, release), self.steps
-            ),
-            restarts=self,
-            gates=self,
-            reporter=self,
-            clear_signal=self.clear_signal,
-            now=self.now,
-        )
-        return Transaction(parts, self.new_id, self.suspended)
+        self.journal = Journal(self.state / "journal.jsonl", self.now)
+        self.history = History(self.state / "history.jsonl")
+        self.decisions = Decisions(self.state)
+        self.identity = Identity("app", "mini-1", "beta")
+        return Transaction(_Parts(self), self.new_id, self.suspended)
+
+    def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
+        return TargetParts(_Dependencies(self, release), _Data(self, release), self.steps)
 
     def now(self) -> datetime:
         self.clock += timedelta(milliseconds=5)
@@ -232,3 +223,13 @@ class _Data:
             self.host.data = self.host.kept_data
             self.host.applied.clear()
         return "what was written meanwhile lies in aside/"
+
+
+class _Parts:
+    """The host, by the names that a transaction has for its parts."""
+
+    def __init__(self, host: SimulatedHost) -> None:
+        self.identity, self.journal, self.history = host.identity, host.journal, host.history
+        self.decisions, self.parts_for = host.decisions, host.parts_for
+        self.source = self.layout = self.restarts = self.gates = self.reporter = host
+        self.clear_signal, self.now = host.clear_signal, host.now

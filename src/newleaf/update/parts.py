@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from newleaf.core.ports import Data, Environment, Gates, Layout, Reporter, Restarts, Source
 from newleaf.core.records import AttemptRecord
@@ -38,19 +38,44 @@ class Identity:
     channel: str
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Everything a transaction is made of."""
+class Parts(Protocol):
+    """Everything a transaction is made of; a part may be made only when it is first asked for."""
 
-    identity: Identity
-    journal: Journal
-    history: History
-    decisions: Decisions
-    source: Source
-    layout: Layout
-    parts_for: Callable[[Release, AttemptRecord | None], TargetParts]
-    restarts: Restarts
-    gates: Gates
-    reporter: Reporter
-    clear_signal: Callable[[], None]
-    now: Callable[[], datetime]
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def history(self) -> History: ...
+
+    @property
+    def decisions(self) -> Decisions: ...
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def restarts(self) -> Restarts: ...
+
+    @property
+    def gates(self) -> Gates: ...
+
+    @property
+    def reporter(self) -> Reporter: ...
+
+    def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
+        """What the release's own copy of the settings governs."""
+        ...
+
+    def clear_signal(self) -> None:
+        """Takes the signal away: its target is here, or is no longer ahead."""
+        ...
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        ...
