@@ -13,7 +13,6 @@ from newleaf.system.git import Git, Repository
 from newleaf.system.git_environment import Access
 from newleaf.system.worktree import Worktree, read_config
 from newleaf.update.in_place import InPlace
-
 from tests.support.repositories import Checkout, Remote
 
 
@@ -27,6 +26,7 @@ class Host:
     branch: str = "main"
     refuses_dirty: bool = False
     settings: dict[str, object] = field(default_factory=dict)
+    runner: Runner = field(default_factory=Runner)
 
     @property
     def git(self) -> Git:
@@ -34,7 +34,8 @@ class Host:
         worktree = Worktree.find(self.checkout.path)
         repository = Repository.beside(worktree, read_config(worktree, Runner()), self.state / "git")
         access = Access(self.remote.url, git_config=self.settings)
-        return Git(repository, access, Runner(), {"PATH": os.environ["PATH"], "HOME": str(self.state)})
+        outer = {"PATH": os.environ["PATH"], "HOME": str(self.state)}
+        return Git(repository, access, self.runner, outer)
 
     @property
     def layout(self) -> InPlace:
@@ -43,7 +44,7 @@ class Host:
         return InPlace(self.git, worktree, self.branch, refuses_dirty=self.refuses_dirty)
 
     def update(self, ref: str = "", commit: str | None = None, *, sideways: bool = False) -> list[str]:
-        """Fetches the head of a ref (the branch unless named), moves to it or to `commit`; returns the notes."""
+        """Fetches the head of a ref (the branch unless named) and moves there, or to `commit`; the notes."""
         release = self.fetched(ref, commit)
         layout = self.layout
         layout.check_movable(release, sideways=sideways)

@@ -128,7 +128,7 @@ class Remote(Repository):
         return {name: commit for name, _, commit in (line.partition(" ") for line in lines.splitlines())}
 
     def tag(self, name: str, commit: str | None = None, message: str | None = None) -> CommitId:
-        """Tags a commit (the branch's head unless named), annotated when there is a message; returns the commit."""
+        """Tags a commit (the branch's head unless named), annotated when there is a message; the commit."""
         target = commit or self.id_of(f"refs/heads/{self.branch}")
         annotated = ["-a", "-m", message] if message else []
         self.git("tag", "--force", *annotated, name, target)

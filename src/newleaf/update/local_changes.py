@@ -19,7 +19,7 @@ from typing import Any
 
 from newleaf.core.release import CommitId
 from newleaf.core.tree_rules import LINK
-from newleaf.update.working_tree import EXECUTABLE, FOLDER, PLAIN, Blob, Content, WorkingTree, is_same
+from newleaf.update.working_tree import EXECUTABLE, PLAIN, Blob, Content, WorkingTree, is_folder, is_same
 
 STASH = "refs/stash"
 DEFAULT_MODES = frozenset((0o644, 0o755))
@@ -184,7 +184,7 @@ class LocalChanges:
         found = self.tree.contents(files)
         for path, content in files.items():
             there = found[path]
-            if there and there.mode == FOLDER:
+            if is_folder(there):
                 return False
             if content and not self.tree.is_within(path) and self._is_blocked(path):
                 return False
@@ -197,7 +197,7 @@ class LocalChanges:
         """Whether something that is no folder stands above the path."""
         parts = path.split("/")[:-1]
         above = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-        return any(there is not None and there.mode != FOLDER for there in self.tree.contents(above).values())
+        return any(there and not is_folder(there) for there in self.tree.contents(above).values())
 
     # --- the list -----------------------------------------------------------------------
 

@@ -184,8 +184,8 @@ class WorkingTree:
         """Removes files of the working tree, and folders that are empty then."""
         for path in filter(self.is_within, paths):
             file = self.file(path)
-            with contextlib.suppress(FileNotFoundError):
-                file.unlink()
+            if not self.is_folder(path):
+                file.unlink(missing_ok=True)
             for folder in file.parents:
                 if folder == self.worktree.top:
                     break
@@ -248,6 +248,11 @@ class WorkingTree:
         """The id that git would give to this content, which no filter touches."""
         algorithm = self._algorithm
         return hashlib.new(algorithm, b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
+
+
+def is_folder(content: Content) -> bool:
+    """Whether what was found is a folder, which git has no content for."""
+    return content is not None and content.mode == FOLDER
 
 
 def is_same(one: Content, other: Content) -> bool:
