@@ -14,7 +14,7 @@ import pytest
 
 from newleaf.core.errors import StateDirectoryUnsafe
 from newleaf.core.job_errors import AppBusy
-from newleaf.system import processes
+from newleaf.system import busy_lock, processes
 from newleaf.system.busy_lock import Probe, open_shared, probe, quiet, try_shared, wait_shared
 from newleaf.system.locks import open_lock, try_lock
 from newleaf.system.processes import Holder
@@ -132,6 +132,21 @@ def test_process_that_forks_while_it_is_quiet_does_not_keep_jobs_out(state: Path
     """lessons.md L35"""
     with python(FORKING, str(state)):
         wait_until(lambda: probe(state).is_idle, "quiet to end while the forked child lives")
+
+
+def test_one_who_asks_for_a_moment_is_not_taken_for_a_job(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busy_lock, "LOOK_SECONDS", 10.0)
+    path = state / "busy.lock"
+    path.touch()
+    with open(path, "rb") as file:
+        for look in (lambda: probe(state).is_idle, lambda: quiet(state).__enter__() is None):
+            fcntl.flock(file, fcntl.LOCK_EX)
+            asking = threading.Timer(0.02, fcntl.flock, (file, fcntl.LOCK_UN))
+            asking.start()
+            assert look()
+            asking.join()
 
 
 def test_many_who_ask_at_once_do_not_take_each_other_for_jobs(state: Path) -> None:

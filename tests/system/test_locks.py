@@ -218,6 +218,18 @@ def test_asking_who_runs_never_makes_an_update_fail(state: Path) -> None:
         asking.join()
 
 
+def test_one_who_looks_for_a_moment_is_not_taken_for_an_update(state: Path) -> None:
+    """lessons.md L36: who only asks holds the lock shared for a moment, and has no name in it."""
+    path = state / "update.lock"
+    path.touch()
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        looking = threading.Timer(0.05, fcntl.flock, (file, fcntl.LOCK_UN))
+        looking.start()
+        take(state)
+        looking.join()
+
+
 def test_flock_program_and_newleaf_exclude_each_other(state: Path) -> None:
     if not shutil.which("flock"):
         pytest.skip("there is no flock program")
