@@ -47,19 +47,19 @@ def find_fault(name: str) -> str | None:
 
 
 def require_branch(name: str) -> str:
-    """The full ref of a branch.
+    """The name of a branch, once it is known to be plain.
 
     Raises: NameInvalid.
     """
-    return HEADS + _require("the branch", name)
+    return _require("the branch", name)
 
 
 def require_tag(name: str) -> str:
-    """The full ref of a tag.
+    """The name of a tag, once it is known to be plain.
 
     Raises: NameInvalid.
     """
-    return TAGS + _require("the tag", name)
+    return _require("the tag", name)
 
 
 def is_ref(name: str) -> bool:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from newleaf.core.git_errors import MoveFailed
-from newleaf.core.names import require_branch
+from newleaf.core.names import HEADS, require_branch
 from newleaf.core.release import Release
 from newleaf.system.git import Git
 from newleaf.system.stale_locks import StaleLocks
@@ -33,7 +33,7 @@ from newleaf.system.worktree import Worktree
 from newleaf.update.local_changes import STASH, LocalChanges, Stash
 from newleaf.update.move import Move, MoveRecord
 from newleaf.update.way import Way, Ways, shown
-from newleaf.update.working_tree import FOLDER, Change, Content, Head, WorkingTree, is_same
+from newleaf.update.working_tree import Change, Content, Head, WorkingTree, is_folder, is_same
 
 
 class InPlace:
@@ -44,7 +44,7 @@ class InPlace:
         self.changes = LocalChanges(self.tree)
         self.ways = Ways(self.tree, refuses_dirty=refuses_dirty)
         self.record = MoveRecord(git.repository.folder / "move.json")
-        self.branch = require_branch(branch)
+        self.branch = HEADS + require_branch(branch)
         self._notes: list[str] = []
 
     # --- the Layout ---------------------------------------------------------------------
@@ -125,7 +125,8 @@ class InPlace:
         self.tree.git.keep({"live": move.target, f"left/{move.start}": move.start})
 
     def _give_up(self, move: Move, changes: dict[str, Change]) -> None:
-        """Back to the start, with the local changes on it."""
+        """Back to the start, with the local changes on it. A git that died may have left its lock."""
+        self._free_locks()
         self._undo(move, changes)
         self.record.write(replace(move, target=move.start))
         self._put_back()
@@ -182,9 +183,9 @@ class InPlace:
         found, index = self.tree.contents(states), self.tree.index_of(states)
         touched: dict[str, Content] = {}
         for path, (before, known) in states.items():
-            if is_same(found[path], before) and index[path] == before:
-                continue
-            if self._is_known(path, found[path], known):
+            there = found[path]
+            is_start = is_same(there, before) or (before is None and is_folder(there))
+            if not (is_start and index[path] == before) and self._is_known(path, there, known):
                 touched[path] = before
         self.tree.set_index(touched)
         self.tree.remove(path for path, before in touched.items() if before is None)
@@ -195,7 +196,7 @@ class InPlace:
         self.tree.refresh()
 
     def _is_known(self, path: str, there: Content, known: list[Content]) -> bool:
-        if there and there.mode == FOLDER:
+        if is_folder(there):
             return True
         return any(is_same(there, state) or self.tree.is_partly(path, state) for state in known)
 
