@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from typing import Any
 
 import pytest
 
 from newleaf.core.errors import DiskFull, NewleafError, ProgramMissing
 from newleaf.core.install_errors import InstallerMissing, InstallFailed, InstallTimedOut, ManifestUnreadable
+from newleaf.core.sections import Update
+from newleaf.system.commands import Runner
+from newleaf.update.installers import Installer, telling_lines, uv_arguments
+from newleaf.update.needs import read_needs
+from newleaf.update.surroundings import Surroundings
 from tests.support.installs import SECRET, Install, is_running, lose_a_module
 from tests.support.wheels import App, OfflineHost, write_backend
 
@@ -138,3 +144,49 @@ def test_what_must_not_come_from_an_index_is_refused_without_uv(
     with pytest.raises(InstallerMissing, match=r"leaflet must not come from an index .* uv is not installed"):
         environment().install(said.append)
     assert not without_uv.environment.exists()
+
+
+# --- words ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("update", "arguments"),
+    [
+        ({}, ["--no-dev"]),
+        ({"extras": "all", "groups": "all"}, ["--all-extras", "--all-groups"]),
+        ({"extras": ("-a", "b"), "groups": ("ops",)}, ["--extra=-a", "--extra=b", "--group=ops", "--no-dev"]),
+        ({"groups": ("dev",)}, ["--group=dev"]),
+        ({"install_project": False}, ["--no-dev", "--no-install-project"]),
+        ({"install_project": True}, ["--no-dev"]),
+    ],
+)
+def test_uv_is_told_what_the_settings_say(app: App, update: dict[str, Any], arguments: list[str]) -> None:
+    """Promise 6: what comes from a fetched tree is never an option of its own."""
+    needs = read_needs(app.folder, Update(**update), "a", has_uv=True)
+    assert uv_arguments(needs) == ["sync", "--frozen", *arguments]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ((), "it said nothing"),
+        (("", "  "), "it said nothing"),
+        (("a", "b "), "b"),
+        (("a", "error: x", "  cause: y", "hint: z", "more"), "error: x; cause: y; hint: z"),
+        (("No such file or directory", "bye"), "No such file or directory; bye"),
+    ],
+)
+def test_the_telling_lines_are_told(lines: tuple[str, ...], told: str) -> None:
+    assert telling_lines(lines) == told
+
+
+def test_the_time_limit_covers_all_calls_together(app: App, said: list[str]) -> None:
+    """lessons.md L22: an inner limit never reaches beyond the outer one."""
+    surroundings = Surroundings(Runner(), app.host.environ)
+    needs = read_needs(app.folder, Update(install_timeout=0.4), "a", has_uv=True)
+    installer = Installer(needs, surroundings, said.append)
+    installer.run("first", ["sleep", "0.3"])
+    began = time.monotonic()
+    with pytest.raises(InstallTimedOut, match=r"second did not end within 0\.4 s"):
+        installer.run("second", ["sleep", "0.3"])
+    assert time.monotonic() - began < 0.25

@@ -65,7 +65,7 @@ class InPlaceEnvironment:
         if needs.lock and mark.parts.get("kind") == Kind.UV:
             # What uv installed stays good while uv is out of sight (on a timer's PATH, say).
             needs = replace(needs, kind=Kind.UV)
-        return difference(mark.parts, needs.parts())
+        return difference(mark.parts, needs.parts)
 
     def install(self, on_line: OnLine) -> None:
         """Makes the installed dependencies what the tree asks for.

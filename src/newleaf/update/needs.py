@@ -2,7 +2,7 @@
 
 `update.install` is `auto`, `none` or the app's own command. `auto`: a uv.lock is uv's, where there is a uv;
 else requirements.txt or the project are pip's; a tree that names no dependencies needs nothing.
-`Needs.parts` is the fingerprint of what is asked: two trees with the same parts need the same installation.
+`Needs.parts` is the fingerprint of what is asked: trees with the same parts need the same installation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -62,6 +62,14 @@ class Needs:
     requirements: tuple[Path, ...] = ()
     """requirements.txt and what it includes."""
     python_wish: str = ""
+    parts: Mapping[str, str] = field(init=False)
+    """The fingerprint: what the installation follows from, each part by its name.
+
+    Made with the object, so that what is noted after an installation is what was asked before it.
+    """
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", self._fingerprint())
 
     @cached_property
     def lock_bytes(self) -> bytes:
@@ -107,8 +115,9 @@ class Needs:
             return tuple(groups)
         return (*plain_requirements(self.manifest, self.update.extras), *groups)
 
-    def parts(self) -> dict[str, str]:
-        """The fingerprint: what the installation follows from, each part by its name."""
+    def _fingerprint(self) -> dict[str, str]:
+        if self.kind is Kind.NOBODY:
+            return {}
         if self.kind is Kind.COMMAND:
             return {"kind": self.kind, "command": shlex.join(self.update.install), "commit": self.commit}
         parts = {

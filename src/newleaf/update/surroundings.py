@@ -9,7 +9,6 @@ through a version manager's shim.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -17,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from newleaf.core.errors import CommandFailed, CommandTimedOut, ProgramMissing
 from newleaf.core.install_errors import PythonMissing
@@ -70,6 +71,14 @@ class Python:
         return ".".join(self.version.split(".")[:2])
 
 
+class _Answer(msgspec.Struct):
+    version: str
+    base: str
+    site: str
+    has_pip: bool
+    has_ensurepip: bool
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """The host as one installation sees it; `environ` is the environment that newleaf was started with."""
@@ -107,11 +116,11 @@ class Surroundings:
         argv = [str(python), "-I", "-c", _PROBE]
         try:
             finished = self.runner.run(Command(argv, "asking Python", folder, environment, PROBE_SECONDS))
-            said = json.loads(finished.stdout)
-        except (CommandFailed, CommandTimedOut, ProgramMissing, ValueError):
+            said = msgspec.json.decode(finished.stdout, type=_Answer)
+        except (CommandFailed, CommandTimedOut, ProgramMissing, msgspec.DecodeError):
             return None
-        base, site = Path(said["base"]), Path(said["site"])
-        return Python(python, said["version"], base, site, said["has_pip"], said["has_ensurepip"])
+        base, site = Path(said.base), Path(said.site)
+        return Python(python, said.version, base, site, said.has_pip, said.has_ensurepip)
 
     def base_python(self, folder: Path, wish: str, requires_python: str) -> Python:
         """A Python of this host to make the app's environment with.

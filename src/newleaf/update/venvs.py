@@ -92,7 +92,7 @@ class Venv:
 
         Raises: InstallFailed, DiskFull, NewerSchema.
         """
-        place, parts, moving = os.path.realpath(self.path), self.needs.parts(), self.needs.moving
+        place, parts, moving = os.path.realpath(self.path), dict(self.needs.parts), self.needs.moving
         if self.is_optional:
             write_mark(self.beside, Mark("installed", place, parts))
             return
