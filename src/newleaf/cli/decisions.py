@@ -13,9 +13,9 @@ from newleaf.core.channels import parse_pin
 @pass_invocation
 def allow(invocation: Invocation, commit: str) -> None:
     """Lets COMMIT be tried again on this host."""
-    from newleaf import compose
+    from newleaf.compose.host import now
 
-    lifted = invocation.host().decisions.allow(commit, compose.now())
+    lifted = invocation.host().decisions.allow(commit, now())
     said = f"{lifted} may be tried again; `newleaf update` does it"
     invocation.answer({"outcome": "ok", "commit": lifted}, [said])
 
@@ -48,9 +48,9 @@ def unpin(invocation: Invocation) -> None:
 @pass_invocation
 def suspend(invocation: Invocation, why: str) -> None:
     """Keeps this host as it is until `newleaf resume`."""
-    from newleaf import compose
+    from newleaf.compose.host import now
 
-    invocation.host().decisions.suspend(why, compose.now())
+    invocation.host().decisions.suspend(why, now())
     answer = {"outcome": "ok", "suspended": True, "why": why}
     invocation.answer(answer, ["suspended; `newleaf resume` ends it"])
 

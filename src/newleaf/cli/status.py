@@ -61,13 +61,14 @@ def history(invocation: Invocation, count: int) -> None:
 def gather_reasons(host: Host) -> Reasons:
     """Everything that may hold an update back."""
     from newleaf.agent.reasons import Reasons
+    from newleaf.compose.parts import HostParts
 
     owed, settings, status = host.journal().open_attempt, host.settings, host.status_file
     target = owed.target if owed else host.layout.live()
     waiting = host.status().get("waiting_for") or []
     return Reasons(
         owed,
-        host.gatekeeper.survey(target, owed.at(State.WAIT) if owed else None),
+        HostParts(host).gates.survey(target, owed.at(State.WAIT) if owed else None),
         status.not_holding_since(owed) if owed else {},
         host.suspended,
         host.decisions.pin or settings.deployment.pin,

@@ -45,13 +45,15 @@ def update(
     force_busy: bool,
 ) -> int:
     """Moves to the target: one attempt, from fetching to the restart."""
+    from newleaf.compose.parts import transaction
+
     request = Request("command line", to, branch, now, force_busy, wait)
     host = invocation.host()
     if dry_run:
-        result = host.transaction().plan(request)
+        result = transaction(host).plan(request)
     else:
         with host.locked("newleaf update", f"to move to {to or branch or 'its target'}"):
-            result = host.transaction().update(request)
+            result = transaction(host).update(request)
     invocation.answer(result.as_record(), describe(result))
     return result.exit_code
 
@@ -64,10 +66,12 @@ def update(
 @pass_invocation
 def rollback(invocation: Invocation, to: str | None, data: bool, force_busy: bool, wait: float) -> int:
     """Goes back, and denies the release that is left, so that no poll brings it again."""
+    from newleaf.compose.parts import transaction
+
     request = Request("rollback", to, now=True, force_busy=force_busy, wait_seconds=wait)
     host = invocation.host()
     with host.locked("newleaf rollback", "to go back"):
-        result = host.transaction().rollback(request, with_data=data)
+        result = transaction(host).rollback(request, with_data=data)
     invocation.answer(result.as_record(), describe(result))
     return result.exit_code
 

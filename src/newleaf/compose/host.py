@@ -1,16 +1,10 @@
-"""The one place where parts are put together, for the command line and for daemons.
-
-`host()` finds the app that is meant and reads its settings; the rest is made when it is first
-asked for, and its modules are loaded then, so that a verb pays for what it uses only.
-"""
+"""One app on this host: its settings, its place, what it keeps, and the tools that work on it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,31 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from newleaf.core.errors import RemoteUnknown
-from newleaf.core.fragments import Fragment, Sources, load
+from newleaf.core.fragments import Sources, load
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings import Facts, Settings, resolve
 from newleaf.system import files
-from newleaf.system.configuration import read_sources
-from newleaf.system.place import STATE_VARIABLE, Place, Selection, Unnamed, find_place, record_identity
+from newleaf.system.place import Place, record_identity
 
 if TYPE_CHECKING:
-    from newleaf.agent.gatekeeper import Gatekeeper
     from newleaf.agent.keeper import Keeper
     from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
-    from newleaf.agent.reporter import Reporter
     from newleaf.agent.status import StatusFile
-    from newleaf.core.records import AttemptRecord
     from newleaf.system.commands import Runner
     from newleaf.system.git import Git
     from newleaf.system.http import HttpClient
-    from newleaf.system.known_apps import KnownApp
     from newleaf.system.worktree import CheckoutConfig, Worktree
     from newleaf.update.decisions import Decisions
     from newleaf.update.history import History
     from newleaf.update.journal import Journal
-    from newleaf.update.parts import Identity, TargetParts
-    from newleaf.update.transaction import Transaction
+    from newleaf.update.parts import Identity
 
 Watch = Callable[[str], None]
 
@@ -51,48 +39,6 @@ Watch = Callable[[str], None]
 def now() -> datetime:
     """The time, in UTC."""
     return datetime.now(UTC)
-
-
-def host(selection: Selection, code: Fragment | None = None, folder: Path | None = None) -> Host:
-    """The host's side of the app that is meant, standing in `folder` (the current one).
-
-    Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
-    """
-    place = find_place(selection, folder or Path.cwd(), os.environ, _noted)
-    files.prepare_state_directory(place.state)
-    sources = read_sources(place.app_file, place.host_file, os.environ)
-    return Host(place, Sources(sources.app, sources.host, code or sources.code, sources.environment))
-
-
-def ready(settings: Fragment | None = None) -> None:
-    """The daemon serves now: records its pid and the commit that it has loaded.
-
-    The commit is that of the tree which the program was started from, as of its start. On a machine
-    where newleaf does not deploy this tree it does nothing; what goes wrong is logged, never raised, because
-    a daemon must not die of its report.
-    """
-    import logging
-
-    from newleaf.core.errors import NewleafError
-    from newleaf.system.loaded_tree import find_tree
-
-    program = getattr(sys.modules.get("__main__"), "__file__", None)
-    tree = (find_tree(Path(program).resolve().parent) if program else None) or find_tree(Path.cwd())
-    if tree is None:
-        return
-    try:
-        own = Unnamed()
-        place = find_place(own, tree, os.environ, _noted)
-        if place.state.is_dir() or os.environ.get(STATE_VARIABLE):
-            host(own, settings, tree).report_ready(tree)
-    except NewleafError as error:
-        logging.getLogger("newleaf").warning("not reported as ready: %s %s", error.message, error.advice)
-
-
-def _noted() -> list[KnownApp]:
-    from newleaf.system.known_apps import known_apps, notes_folder
-
-    return known_apps(notes_folder())
 
 
 @dataclass(eq=False)
@@ -103,7 +49,6 @@ class Host:
     sources: Sources
     watch: Watch = field(default=lambda _: None)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    _parts: dict[tuple[Release, str | None], TargetParts] = field(default_factory=dict, init=False)
 
     # --- what it is ---------------------------------------------------------------------
 
@@ -277,65 +222,6 @@ class Host:
             now,
         )
 
-    @cached_property
-    def gatekeeper(self) -> Gatekeeper:
-        from newleaf.agent.gatekeeper import GateFacts, Gatekeeper
-        from newleaf.agent.idle import IdleSources, ask_idle
-        from newleaf.core.verdict import parse_budget
-        from newleaf.system.lease import LeaseClient
-
-        settings = self.settings
-        gates, computer = settings.gates, settings.app.computer_name
-        sources = IdleSources(self.state, gates, self.folder, self.daemon_environment, self.runner, self.http)
-        facts = GateFacts(
-            computer,
-            lambda is_quiet: ask_idle(sources, is_quiet=is_quiet),
-            self.origin.released_at,
-            self.history.last_update_at,
-            now,
-            self.history.restarts,
-            self.status_file.not_holding_since,
-        )
-        lease = LeaseClient(gates.lease_url, computer, self.http) if gates.lease_url else None
-        budget = None if settings.restart.mode == "none" else parse_budget(settings.restart.budget)
-        return Gatekeeper(self.state, gates, facts, lease, self.reporter.line, budget)
-
-    @cached_property
-    def reporter(self) -> Reporter:
-        from newleaf.agent.reporter import Reporter
-        from newleaf.agent.update_log import UpdateLog
-
-        return Reporter(self.status_file, UpdateLog(self.state, now), lambda _: None, self.watch)
-
-    def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
-        """What the release's own copy of the settings governs."""
-        from newleaf.update.environments import InPlaceEnvironment
-        from newleaf.update.parts import TargetParts
-        from newleaf.update.surroundings import Surroundings
-        from newleaf.update.target_data import Surface, TargetData
-
-        key = (release, attempt.id if attempt else None)
-        if key in self._parts:
-            return self._parts[key]
-        settings = self.settings_of(release.commit)
-        surroundings = Surroundings(self.runner, self.environ)
-        environment = InPlaceEnvironment(
-            self.folder, settings.update, surroundings, self.state, release.commit
-        )
-        surface = Surface(self.state, self.folder, self.inner, self.environ, self.git, self.runner, now)
-        start, name = (attempt.start, attempt.id) if attempt else (release, "")
-        kept = str(attempt.detail.get("snapshot") or name) if attempt else ""
-        data = TargetData(surface, settings, start, release, name, kept)
-        self._parts[key] = TargetParts(environment, data, settings.update.steps)
-        return self._parts[key]
-
-    def transaction(self) -> Transaction:
-        """Everything that an update needs; the caller holds the update lock."""
-        from newleaf.update.transaction import Transaction
-
-        new_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        return Transaction(_Parts(self), lambda: new_id, self.suspended)
-
     # --- questions ----------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
@@ -389,37 +275,3 @@ class Host:
     def clear_signal(self) -> None:
         """Takes the signal away."""
         files.remove(self.state / "update_available.json")
-
-
-class _Parts:
-    """Implements `update.parts.Parts`: the host's parts, by the names that a transaction has for them."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self.identity = host.identity
-        self.journal = host.journal()
-        self.history = host.history
-        self.decisions = host.decisions
-        self.parts_for = host.parts_for
-        self.clear_signal = host.clear_signal
-        self.now = now
-
-    @property
-    def source(self) -> Origin:
-        return self._host.origin
-
-    @property
-    def layout(self) -> NamedInPlace:
-        return self._host.layout
-
-    @property
-    def restarts(self) -> Keeper:
-        return self._host.keeper
-
-    @property
-    def gates(self) -> Gatekeeper:
-        return self._host.gatekeeper
-
-    @property
-    def reporter(self) -> Reporter:
-        return self._host.reporter

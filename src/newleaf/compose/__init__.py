@@ -1,0 +1,64 @@
+"""The one place where parts are put together, for the command line and for daemons.
+
+`host()` finds the app that is meant and reads its settings; the rest is made when it is first
+asked for, and its modules are loaded then, so that a verb pays for what it uses only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from newleaf.compose.host import Host
+from newleaf.core.fragments import Fragment, Sources
+from newleaf.system import files
+from newleaf.system.configuration import read_sources
+from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, find_place
+
+if TYPE_CHECKING:
+    from newleaf.system.known_apps import KnownApp
+
+__all__ = ["Host", "host", "ready"]
+
+
+def host(selection: Selection, code: Fragment | None = None, folder: Path | None = None) -> Host:
+    """The host's side of the app that is meant, standing in `folder` (the current one).
+
+    Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
+    """
+    place = find_place(selection, folder or Path.cwd(), os.environ, _noted)
+    files.prepare_state_directory(place.state)
+    sources = read_sources(place.app_file, place.host_file, os.environ)
+    return Host(place, Sources(sources.app, sources.host, code or sources.code, sources.environment))
+
+
+def ready(settings: Fragment | None = None) -> None:
+    """The daemon serves now: records its pid and the commit that it has loaded.
+
+    The commit is that of the tree which the program was started from, as of its start. On a machine
+    where newleaf does not deploy this tree it does nothing; what goes wrong is logged, never raised, because
+    a daemon must not die of its report.
+    """
+    import logging
+
+    from newleaf.core.errors import NewleafError
+    from newleaf.system.loaded_tree import find_tree
+
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    tree = (find_tree(Path(program).resolve().parent) if program else None) or find_tree(Path.cwd())
+    if tree is None:
+        return
+    try:
+        place = find_place(Unnamed(), tree, os.environ, _noted)
+        if place.state.is_dir() or os.environ.get(STATE_VARIABLE):
+            host(Unnamed(), settings, tree).report_ready(tree)
+    except NewleafError as error:
+        logging.getLogger("newleaf").warning("not reported as ready: %s %s", error.message, error.advice)
+
+
+def _noted() -> list[KnownApp]:
+    from newleaf.system.known_apps import known_apps, notes_folder
+
+    return known_apps(notes_folder())

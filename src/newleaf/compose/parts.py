@@ -1,0 +1,114 @@
+"""A host's parts for one transaction, by the names that the transaction has for them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from newleaf.compose.host import Host, now
+from newleaf.core.records import AttemptRecord
+from newleaf.core.release import Release
+from newleaf.update.parts import TargetParts
+from newleaf.update.transaction import Transaction
+
+if TYPE_CHECKING:
+    from newleaf.agent.gatekeeper import Gatekeeper
+    from newleaf.agent.keeper import Keeper
+    from newleaf.agent.naming import NamedInPlace
+    from newleaf.agent.origin import Origin
+    from newleaf.agent.reporter import Reporter
+
+
+def transaction(host: Host) -> Transaction:
+    """Everything that an update needs; the caller holds the update lock."""
+    new_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return Transaction(HostParts(host), lambda: new_id, host.suspended)
+
+
+class HostParts:
+    """Implements `update.parts.Parts`. What an update does not come to use is never made."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._made: dict[tuple[Release, str | None], TargetParts] = {}
+        self.identity = host.identity
+        self.journal = host.journal()
+        self.history = host.history
+        self.decisions = host.decisions
+
+    @property
+    def source(self) -> Origin:
+        return self._host.origin
+
+    @property
+    def layout(self) -> NamedInPlace:
+        return self._host.layout
+
+    @property
+    def restarts(self) -> Keeper:
+        return self._host.keeper
+
+    @cached_property
+    def gates(self) -> Gatekeeper:
+        from newleaf.agent.gatekeeper import GateFacts, Gatekeeper
+        from newleaf.agent.idle import IdleSources, ask_idle
+        from newleaf.core.verdict import parse_budget
+        from newleaf.system.lease import LeaseClient
+
+        host, settings = self._host, self._host.settings
+        gates, computer = settings.gates, settings.app.computer_name
+        sources = IdleSources(host.state, gates, host.folder, host.daemon_environment, host.runner, host.http)
+        facts = GateFacts(
+            computer,
+            lambda is_quiet: ask_idle(sources, is_quiet=is_quiet),
+            host.origin.released_at,
+            host.history.last_update_at,
+            now,
+            host.history.restarts,
+            host.status_file.not_holding_since,
+        )
+        lease = LeaseClient(gates.lease_url, computer, host.http) if gates.lease_url else None
+        budget = None if settings.restart.mode == "none" else parse_budget(settings.restart.budget)
+        return Gatekeeper(host.state, gates, facts, lease, self.reporter.line, budget)
+
+    @cached_property
+    def reporter(self) -> Reporter:
+        from newleaf.agent.reporter import Reporter
+        from newleaf.agent.update_log import UpdateLog
+
+        host = self._host
+        return Reporter(host.status_file, UpdateLog(host.state, now), lambda _: None, host.watch)
+
+    def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
+        """What the release's own copy of the settings governs."""
+        key = (release, attempt.id if attempt else None)
+        if key not in self._made:
+            self._made[key] = self._make(release, attempt)
+        return self._made[key]
+
+    def clear_signal(self) -> None:
+        """Takes the signal away."""
+        self._host.clear_signal()
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return now()
+
+    def _make(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
+        from newleaf.update.environments import InPlaceEnvironment
+        from newleaf.update.surroundings import Surroundings
+        from newleaf.update.target_data import Surface, TargetData
+
+        host = self._host
+        settings = host.settings_of(release.commit)
+        surroundings = Surroundings(host.runner, host.environ)
+        environment = InPlaceEnvironment(
+            host.folder, settings.update, surroundings, host.state, release.commit
+        )
+        surface = Surface(host.state, host.folder, host.inner, host.environ, host.git, host.runner, now)
+        start, name = (attempt.start, attempt.id) if attempt else (release, "")
+        kept = str(attempt.detail.get("snapshot") or name) if attempt else ""
+        data = TargetData(surface, settings, start, release, name, kept)
+        return TargetParts(environment, data, settings.update.steps)
