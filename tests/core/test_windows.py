@@ -10,8 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from newleaf.core.errors import SettingsInvalid
-from newleaf.core.fragments import Sources, load, read_toml
 from newleaf.core.windows import DAYS, LONGEST_WAIT, is_open, next_opening, parse_window
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -266,14 +264,3 @@ def test_openings_of_a_quiet_zone_are_a_day_apart() -> None:
     window = parse_window("01:00-05:00")
     found = sorted(set(window.openings(at("2026-11-20T12:00:00+00:00"))))
     assert all(later - earlier == timedelta(days=1) for earlier, later in pairwise(found))
-
-
-def test_settings_with_a_window_that_is_none_are_refused() -> None:
-    wrong = b'app.name = "sessions"\n[gates]\nwindow = ["01:00-05:00", "Mo 01:00-05:00"]\n'
-    with pytest.raises(SettingsInvalid) as refused:
-        load(Sources(host=read_toml(wrong, "host.toml")))
-    assert "gates.window" in refused.value.message
-    assert "'Mo'" in refused.value.message
-    right = wrong.replace(b"Mo ", b"Mon ")
-    windows = load(Sources(host=read_toml(right, "host.toml"))).settings.gates.window
-    assert windows == ("01:00-05:00", "Mon 01:00-05:00")

@@ -33,7 +33,6 @@ from newleaf.core.values import (
     read_table,
     read_text,
     read_version,
-    read_window,
 )
 
 Schema = Mapping[str, object]
@@ -162,7 +161,7 @@ _SPAN: Schema = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", 
 
 TEXT = Kind("str", read_text, {"type": "string", "minLength": 1})
 TEXTS = list_of(TEXT)
-WINDOWS = one_or_list(Kind("str", read_window, TEXT.schema))
+TEXT_OR_TEXTS = one_or_list(TEXT)
 TEXTS_OR_ALL = either("all", Kind("list", TEXTS.read, TEXTS.schema, from_text_or_list))
 PATH = Kind("path", read_text, TEXT.schema)
 INNER_PATH = Kind("str", read_inner_path, TEXT.schema)

@@ -39,12 +39,12 @@ from newleaf.core.kinds import (
     TABLE,
     TEXT,
     TEXT_OR_FALSE,
+    TEXT_OR_TEXTS,
     TEXTS,
     TEXTS_OR_ALL,
     VERSION,
     WEB,
     WEBS,
-    WINDOWS,
     WORD,
     Key,
     choice,
@@ -287,7 +287,7 @@ class Gates(Struct, frozen=True, kw_only=True):
     max_wait: Annotated[float, Key(DURATION, "longest wait for idle; 0: no end")] = 0.0
     window: Annotated[
         Texts,
-        Key(WINDOWS, "when restarts may happen: `Mon-Fri 01:00-05:00 Europe/Amsterdam`", "always"),
+        Key(TEXT_OR_TEXTS, "when restarts may happen: `Mon-Fri 01:00-05:00 Europe/Amsterdam`", "always"),
     ] = ()
     min_age: Annotated[float, Key(DURATION, "how old a release must be")] = 0.0
     cooldown: Annotated[float, Key(DURATION, "time from one update to the next")] = 0.0

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from newleaf.core.durations import parse_duration, parse_rate
-from newleaf.core.windows import parse_window
 
 Reader = Callable[[object], Any]
 
@@ -98,13 +97,6 @@ def read_rate(value: object) -> str:
     """A rate such as "5 in 30m", left as text; `parse_rate` takes it apart."""
     text = read_text(value)
     parse_rate(text)
-    return text
-
-
-def read_window(value: object) -> str:
-    """A window such as "Mon-Fri 01:00-05:00 Europe/Amsterdam", left as text."""
-    text = read_text(value)
-    parse_window(text)
     return text
 
 
