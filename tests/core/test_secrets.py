@@ -87,5 +87,5 @@ def test_masking_a_long_text_takes_no_long_time() -> None:
     """A pattern that backtracks would hang on what a remote sends."""
     began = time.process_time()
     for part in ("a-", "a", "auth-", "://a", "token=", "--a-", "--", "https://a:", "token ", "1"):
-        mask_text(part * 5000)
+        mask_text(part * 20_000)
     assert time.process_time() - began < 2
