@@ -65,6 +65,11 @@ class Import:
     """The outermost function it stands in; empty at module level."""
     type_only: bool
 
+    @property
+    def loads(self) -> bool:
+        """Whether it is made when the module is loaded."""
+        return not self.inside and not self.type_only
+
 
 @dataclass(frozen=True)
 class Module:
@@ -202,12 +207,18 @@ def cycles(tree: Tree) -> Iterator[str]:
 
 
 def depth(tree: Tree) -> Iterator[str]:
-    """From any module, at most nine imports lead to the last one."""
+    """To load a module, at most nine others are loaded one for the sake of the next."""
+    loaded = {
+        module.name: {
+            target for found in module.imports if found.loads and (target := tree.resolve(found.name))
+        }
+        for module in tree
+    }
     longest: dict[str, list[str]] = {}
 
     def chain(name: str, above: frozenset[str]) -> list[str]:
         if name not in longest:
-            below = (chain(target, above | {name}) for target in tree.graph[name] - above - {name})
+            below = (chain(target, above | {name}) for target in loaded[name] - above - {name})
             longest[name] = [name, *max(below, key=len, default=[])]
         return longest[name]
 

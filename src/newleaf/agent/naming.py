@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from newleaf.core.release import CommitId, Release
-from newleaf.update.in_place import InPlace
+
+if TYPE_CHECKING:
+    from newleaf.update.in_place import InPlace
 
 
 @dataclass(frozen=True)
