@@ -1,0 +1,196 @@
+"""Copies of files: whole or not there, with their metadata, never through a link."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from newleaf.system import copies, files
+from tests.support.kills import run_killed_at
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(bytes(range(256)) * 9000)
+    path.chmod(0o640)
+    os.utime(path, ns=(1_000_000_000, 2_000_000_001))
+    return path
+
+
+def other_disk(folder: Path) -> Path:
+    """A folder on another filesystem than `folder`."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == folder.stat().st_dev:
+        pytest.skip("one filesystem only")
+    made = memory / f"newleaf-test-{os.getpid()}-{folder.name}"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    return made
+
+
+def test_a_copy_has_the_bytes_and_the_metadata(source: Path, tmp_path: Path) -> None:
+    copies.copy_file(source, tmp_path / "copy")
+    found = (tmp_path / "copy").stat()
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+    assert (found.st_mode & 0o7777, found.st_mtime_ns) == (0o640, 2_000_000_001)
+    assert found.st_ino != source.stat().st_ino
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no extended attributes")
+def test_extended_attributes_come_along(source: Path, tmp_path: Path) -> None:
+    try:
+        os.setxattr(source, "user.colour", b"green")
+    except OSError:
+        pytest.skip("no extended attributes on this filesystem")
+    copies.copy_file(source, tmp_path / "copy")
+    assert os.getxattr(tmp_path / "copy", "user.colour") == b"green"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_owner_comes_along_where_that_is_allowed(source: Path, tmp_path: Path) -> None:
+    os.chown(source, 4321, 1234)
+    copies.copy_file(source, tmp_path / "copy")
+    found = (tmp_path / "copy").stat()
+    assert (found.st_uid, found.st_gid) == (4321, 1234)
+
+
+def test_nothing_is_copied_from_or_to_a_link(source: Path, tmp_path: Path) -> None:
+    """threats.md T20."""
+    (tmp_path / "link").symlink_to(source)
+    with pytest.raises(OSError, match="symbolic"):
+        copies.copy_file(tmp_path / "link", tmp_path / "copy")
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "target").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        copies.copy_file(source, tmp_path / "target")
+    assert victim.read_text() == "precious"
+
+
+def test_replacing_leaves_the_old_file_to_those_who_have_it_open(source: Path, tmp_path: Path) -> None:
+    live = tmp_path / "live"
+    live.write_text("old")
+    with live.open() as reader:
+        copies.replace_by_copy(live, source)
+        assert reader.read() == "old"
+    assert live.read_bytes() == source.read_bytes()
+
+
+def test_replacing_a_link_replaces_the_link_and_not_where_it_leads(source: Path, tmp_path: Path) -> None:
+    """threats.md T20."""
+    victim, live = tmp_path / "victim", tmp_path / "live"
+    victim.write_text("precious")
+    live.symlink_to(victim)
+    copies.replace_by_copy(live, source)
+    assert victim.read_text() == "precious"
+    assert not live.is_symlink()
+    copies.replace_by_link(live, "elsewhere")
+    assert os.readlink(live) == "elsewhere"
+
+
+def test_killed_while_replacing_the_old_or_the_new_is_there(source: Path, tmp_path: Path) -> None:
+    live = tmp_path / "live"
+    for event in range(1, 20):
+        live.write_text("old")
+        killed = run_killed_at(event, lambda: copies.replace_by_copy(live, source))
+        assert live.read_bytes() in (b"old", source.read_bytes())
+        copies.replace_by_copy(live, source)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["live", "source"]
+        if not killed:
+            break
+    assert event > 3
+
+
+def test_keeping_gives_the_same_file_a_second_name(source: Path, tmp_path: Path) -> None:
+    copies.keep_file(source, tmp_path / "kept")
+    assert (tmp_path / "kept").samefile(source)
+    with pytest.raises(FileExistsError):
+        copies.keep_file(source, tmp_path / "kept")
+
+
+def test_keeping_on_another_disk_makes_a_copy(source: Path, tmp_path: Path) -> None:
+    far = other_disk(tmp_path)
+    try:
+        copies.keep_file(source, far / "kept")
+        assert (far / "kept").read_bytes() == source.read_bytes()
+    finally:
+        shutil.rmtree(far)
+
+
+def make_tree(folder: Path) -> None:
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "file").write_text("text")
+    (folder / "link").symlink_to("nowhere")
+
+
+def look(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_text()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_a_folder_is_moved_whole(tmp_path: Path) -> None:
+    make_tree(tmp_path / "tree")
+    copies.move(tmp_path / "tree", tmp_path / "moved")
+    assert look(tmp_path / "moved") == {"inner/file": "text", "link": "nowhere"}
+    assert not (tmp_path / "tree").exists()
+
+
+def test_a_folder_is_moved_to_another_disk_and_again_after_any_kill(tmp_path: Path) -> None:
+    far = other_disk(tmp_path)
+    try:
+        for event in range(1, 30):
+            shutil.rmtree(tmp_path / "tree", ignore_errors=True)
+            shutil.rmtree(far / "moved", ignore_errors=True)
+            make_tree(tmp_path / "tree")
+            killed = run_killed_at(event, lambda: copies.move(tmp_path / "tree", far / "moved"))
+            found = {**look(far / "moved"), **look(tmp_path / "tree")}
+            assert found == {"inner/file": "text", "link": "nowhere"}, "nothing is lost on the way"
+            if not killed:
+                break
+        assert event > 5
+        assert not (tmp_path / "tree").exists()
+    finally:
+        shutil.rmtree(far)
+
+
+def test_same_content_is_told_from_other_content(source: Path, tmp_path: Path) -> None:
+    same, other = tmp_path / "same", tmp_path / "other"
+    same.write_bytes(source.read_bytes())
+    other.write_bytes(source.read_bytes()[:-1] + b"x")
+    assert copies.have_same_content(source, same)
+    assert not copies.have_same_content(source, other)
+    assert not copies.have_same_content(source, Path(__file__))
+
+
+def test_whether_blocks_are_shared_is_found_out_by_trying(source: Path, tmp_path: Path) -> None:
+    shared = copies.can_share_blocks(source, tmp_path)
+    reflink = ["cp", "--reflink=always", str(source), str(tmp_path / "probe")]
+    assert shared == (subprocess.run(reflink, capture_output=True, check=False).returncode == 0)
+    assert not (tmp_path / copies.PROVISIONAL).exists()
+
+
+def test_blocks_are_never_shared_across_disks(source: Path, tmp_path: Path) -> None:
+    far = other_disk(tmp_path)
+    try:
+        assert not copies.can_share_blocks(source, far)
+        assert list(far.iterdir()) == []
+    finally:
+        shutil.rmtree(far)
+
+
+def test_a_copy_is_synced_before_it_takes_its_place(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(files, "observe", lambda event, _path: seen.append(event))
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: seen.append("synced"))
+    copies.replace_by_copy(tmp_path / "live", source)
+    assert seen == ["copy", "synced", "rename", "fsync", "synced"]
