@@ -1,4 +1,4 @@
-"""A server on this machine that speaks GitHub's API, as far as it lists releases: pages, validators, limits."""
+"""A server on this machine that lists releases as GitHub's API does: pages, validators, limits."""
 
 from __future__ import annotations
 

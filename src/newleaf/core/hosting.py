@@ -43,6 +43,15 @@ class Hosted:
         return self.host in GITHUB_HOSTS
 
 
+@dataclass(frozen=True)
+class Listing:
+    """All releases of a repository, as `keep_essentials` has them; `record` is for the next time."""
+
+    releases: tuple[dict[str, Any], ...]
+    record: dict[str, Any]
+    unchanged: bool
+
+
 def read_hosted(url: str) -> Hosted | None:
     """Owner and name of the repository at an address, from the end of its path; None when it has none."""
     found = _URL.match(url) or _SCP.match(url)

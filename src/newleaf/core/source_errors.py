@@ -21,14 +21,20 @@ class MinorInvalid(UsageError):
     cure = 'the channel stable needs one: pinned_minor = "1.3"'
 
 
-class PinMissing(FailedError):
+class RemoteLacks(FailedError):
+    """the remote answered, and does not have what is looked for: {reason}"""
+
+    code = "remote_lacks"
+
+
+class PinMissing(RemoteLacks):
     """the remote has no tag for the pinned version {version} (looked for {prefix}{version})"""
 
     code = "pin_missing"
     cure = "push the tag, or go back to the channel with newleaf unpin"
 
 
-class BranchMissing(FailedError):
+class BranchMissing(RemoteLacks):
     """the remote has no branch {branch}"""
 
     code = "branch_missing"
@@ -108,7 +114,7 @@ class RepositoryUnclear(UsageError):
     cure = 'set source.releases = "tags", or name a remote like https://github.com/OWNER/NAME'
 
 
-class ReleaseWithoutTag(FailedError):
+class ReleaseWithoutTag(RemoteLacks):
     """the newest release is called {tag}, and the remote has no such tag"""
 
     code = "release_without_tag"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from newleaf.core.hosting import keep_essentials
+from newleaf.core.hosting import Listing, keep_essentials
 from newleaf.core.networks import private_kind
 from newleaf.core.source_errors import ApiBroken, ApiDenied, ApiLimited, TokenInClear
 from newleaf.system.git_environment import read_token
@@ -53,15 +53,6 @@ class Api:
     @property
     def first_page(self) -> str:
         return f"{self.url.rstrip('/')}/repos/{self.repository}/releases?per_page={PAGE_SIZE}"
-
-
-@dataclass(frozen=True)
-class Listing:
-    """All releases, in the form of `core.hosting.keep_essentials`; `record` is for the next time."""
-
-    releases: tuple[dict[str, Any], ...]
-    record: dict[str, Any]
-    unchanged: bool
 
 
 @dataclass(frozen=True)
