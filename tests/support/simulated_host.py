@@ -117,7 +117,7 @@ class SimulatedHost:
         self.called("fetch")
         return target
 
-    def verify(self, start: Release, target: Release, *, sideways: bool) -> None:
+    def verify(self, target: Release, *, sideways: bool) -> None:
         self.called("verify sideways" if sideways else "verify")
 
     def commits(self, start: Release, target: Release) -> tuple[int, tuple[tuple[str, str], ...]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from newleaf.core import channels, names, versions
-from newleaf.core.channels import Choice, Facts, Rule
+from newleaf.core.channels import Choice, Rule
 from newleaf.core.errors import NewleafError, TreeRefused, WrongApp
 from newleaf.core.gates import Unknown
 from newleaf.core.release import CommitId, Release
@@ -46,7 +45,7 @@ class Origin:
         branch = source.branch
         if request.branch is not None:
             branch = names.require_branch(request.branch)
-        exact = request.to or (None if request.branch else self.pin or settings.pin)
+        exact = self._exact(request)
         return Rule(
             channel="alpha" if request.branch else settings.channel,
             branch=branch,
@@ -56,6 +55,12 @@ class Origin:
             exact=exact,
             paths=tuple(self.settings.watch.paths),
         )
+
+    def _exact(self, request: Request) -> str | None:
+        """The version or commit that is asked for; an abbreviated commit in full, where it is here."""
+        if request.to is None:
+            return None if request.branch else self.pin or self.settings.deployment.pin
+        return self.git.complete(request.to) or request.to
 
     def resolve(self, request: Request, live: Release) -> Choice:
         """Raises: what the remote and the rule give reason to."""
@@ -69,12 +74,12 @@ class Origin:
         return choice
 
     def fetch(self, target: Release) -> Release:
-        """Brings the objects, unless they are here; names the version that the tree says where no tag does."""
+        """Brings the objects, unless they are here; adds the version that the tree says, where no tag does."""
         if not self.git.has(target.commit):
             self._fetch(target)
         return target if target.version else replace(target, version=self.version_of(target.commit))
 
-    def verify(self, start: Release, target: Release, *, sideways: bool) -> None:
+    def verify(self, target: Release, *, sideways: bool) -> None:
         """Raises: TreeRefused, WrongApp, and what the layout refuses."""
         faults = self.git.tree_faults(target.commit)
         if faults:
@@ -112,16 +117,3 @@ class Origin:
             return
         branch = self._branch or self.settings.source.branch
         self.git.fetch({channels.HEADS + branch: target.commit})
-
-
-def resolve_by_git(git: Git, rule: Rule, live: Release) -> Choice:
-    """Asks the remote's refs, once."""
-    refs = git.ls_remote(*rule.patterns) if rule.patterns else {}
-    published = channels.published_from_refs(refs, rule.tag_prefix)
-    facts = Facts(live, refs.get(channels.HEADS + rule.branch), published)
-    return channels.choose(rule, facts)
-
-
-def inner_path(folder: str, name: str) -> str:
-    """A path inside the app's folder, as git names it."""
-    return posixpath.normpath(posixpath.join(folder, name))

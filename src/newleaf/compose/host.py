@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from newleaf.core.errors import RemoteUnknown
+from newleaf.core.errors import RemoteUnknown, RepositoryUnnamed
 from newleaf.core.fragments import Sources, load
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings import Facts, Settings, resolve
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
     from newleaf.agent.status import StatusFile
+    from newleaf.agent.target import Resolver
     from newleaf.system.commands import Runner
     from newleaf.system.git import Git
+    from newleaf.system.github import Github
     from newleaf.system.http import HttpClient
     from newleaf.system.worktree import CheckoutConfig, Worktree
     from newleaf.update.decisions import Decisions
@@ -183,17 +185,41 @@ class Host:
 
     @cached_property
     def origin(self) -> Origin:
-        from newleaf.agent.origin import Origin, resolve_by_git
+        from newleaf.agent.origin import Origin
 
         return Origin(
             self.git,
             self.settings,
             self.inner,
             self.decisions.pin,
-            lambda rule, live: resolve_by_git(self.git, rule, live),
+            self.resolver(),
             self.settings_of,
             lambda target, sideways: self.layout.in_place.check_movable(target, sideways=sideways),
         )
+
+    def resolver(self, *, trusts_unchanged: bool = False) -> Resolver:
+        """Asks the remote; a poll may trust that an unchanged list of releases has unchanged tags."""
+        from newleaf.agent.target import Resolver
+
+        return Resolver(self.git, self.state, now, self._releases(), trusts_unchanged)
+
+    def _releases(self) -> Github | None:
+        """Where published releases are listed, when that is not the remote's tags."""
+        from newleaf.core.hosting import read_hosted, reads_github
+
+        source = self.settings.source
+        url = source.url or ""
+        if self.settings.deployment.channel == "alpha" or not reads_github(
+            source.releases, url, source.api_url
+        ):
+            return None
+        from newleaf.system.github import Api, Github
+
+        hosted = read_hosted(url)
+        if hosted is None:
+            raise RepositoryUnnamed(url=self.git.shown_url)
+        token = Path(source.token_file).expanduser() if source.token_file else None
+        return Github(Api(source.api_url, hosted.path, token), self.http, now)
 
     @property
     def inner(self) -> str:

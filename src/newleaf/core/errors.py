@@ -298,3 +298,10 @@ class RemoteUnknown(UsageError):
 
     code = "remote_unknown"
     cure = "git remote add origin URL, or set source.url in host.toml"
+
+
+class RepositoryUnnamed(UsageError):
+    """releases are to be read from GitHub, but {url} names no owner and repository"""
+
+    code = "repository_unnamed"
+    cure = 'set source.releases = "tags" in host.toml'

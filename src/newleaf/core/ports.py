@@ -27,8 +27,8 @@ class Source(Protocol):
         """Brings the target's objects here, nothing else; returns it with the version that its tree says."""
         ...
 
-    def verify(self, start: Release, target: Release, *, sideways: bool) -> None:
-        """Refuses what policy refuses; `sideways` allows a target that does not descend from the start."""
+    def verify(self, target: Release, *, sideways: bool) -> None:
+        """Refuses what policy refuses; `sideways` allows a target that does not descend from what is live."""
         ...
 
     def commits(self, start: Release, target: Release) -> tuple[int, tuple[tuple[str, str], ...]]:

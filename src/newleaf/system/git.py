@@ -37,6 +37,7 @@ OLDEST_GIT = (2, 34)
 LOCAL_SECONDS = 300.0
 SHOWN_COMMITS = 50
 PEELED = "^{}"
+_ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
 FETCH_OPTIONS = (
     "--quiet --no-tags --no-write-fetch-head --no-auto-maintenance --no-recurse-submodules --end-of-options"
 ).split()
@@ -166,6 +167,13 @@ class Git:
     def has(self, commit: CommitId) -> bool:
         """Whether the commit is here."""
         return self._kinds([commit], self._local)[commit] == "commit"
+
+    def complete(self, text: str) -> CommitId | None:
+        """The commit here that an id, or its first seven digits or more, stands for."""
+        if not _ABBREVIATED.match(text):
+            return None
+        found = self.run("rev-parse", "--quiet", "--verify", "--end-of-options", f"{text}^{{commit}}")
+        return CommitId(found.text.strip()) if found.status == 0 else None
 
     def is_ancestor(self, ancestor: CommitId, commit: CommitId) -> bool:
         """Whether `commit` is `ancestor` or descends from it."""

@@ -126,8 +126,7 @@ class Attempt:
         return False, target.name
 
     def _verify(self) -> tuple[bool, str]:
-        record = self._account.record
-        self._parts.source.verify(record.start, record.target, sideways=self._sideways)
+        self._parts.source.verify(self._account.record.target, sideways=self._sideways)
         return False, ""
 
     def _stage(self) -> tuple[bool, str]:
