@@ -1,0 +1,295 @@
+"""Gathers what `doctor` judges. Looks, and changes nothing; what fails to answer becomes a fact itself.
+
+Every question has a deadline of seconds, so that a checkup ends even where the host is ill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from newleaf.core.channels import parse_version
+from newleaf.core.errors import NewleafError
+from newleaf.core.findings import CheckoutFacts
+from newleaf.core.fragments import load
+from newleaf.core.kinds import PATH
+from newleaf.core.names import HEADS, TAGS, host_of, shown
+from newleaf.core.patient import GitFacts, Patient, RemoteAnswer, RunFacts, SecretFile, StateFacts, Trouble
+from newleaf.core.settings import KEYS
+from newleaf.core.soundness import find_problems
+from newleaf.system.checkout import git_version, read_checkout
+from newleaf.system.files import read_lines, read_record
+from newleaf.system.git import OLDEST_GIT, Git
+from newleaf.system.http import HttpRequest
+from newleaf.system.known_apps import known_apps, sharing_checkout
+from newleaf.system.locks import update_owner
+from newleaf.system.mounts import require_local
+from newleaf.system.repository import look, programs
+from newleaf.system.restarts import running_daemon
+from newleaf.system.stale_locks import find_owners
+from newleaf.update.environments import InPlaceEnvironment
+from newleaf.update.needs import Kind, Needs, read_needs
+from newleaf.update.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from newleaf.compose.host import Host
+
+REMOTE_SECONDS = 20.0
+CLOCK_SECONDS = 5.0
+RECORDS = "decisions denied identity installed migration_state status watch".split()
+LINES = ("journal", "history")
+PUBLIC_FILES = ("security.signers", "security.revoked")
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The host that is looked at, and what of this process and machine matters."""
+
+    host: Host
+    notes: Path
+    prefix: Path = Path(sys.prefix)
+
+    def patient(self) -> Patient:
+        """Every fact.
+
+        Raises: SettingsInvalid and its kin when there are no settings to go by.
+        """
+        settings = self.host.settings
+        checkout = ask(lambda: read_checkout(self.host.place.top, self.host.runner, self.host.environ))
+        remote = ask(self._remote)
+        return Patient(
+            git=self._git(checkout),
+            state=self._state(remote),
+            run=self._run(checkout),
+            remote=remote,
+            channel=settings.deployment.channel,
+            settings=tuple(map(str, find_problems(load(self.host.sources)))),
+            secret_files=tuple(self._secret_files()),
+            sharing=tuple(
+                app.name
+                for app in sharing_checkout(known_apps(self.notes), self.host.place.top, self.host.state)
+            ),
+            requires=settings.security.require,
+        )
+
+    # --- git ----------------------------------------------------------------------------
+
+    def _remote(self) -> RemoteAnswer:
+        """Raises: NewleafError."""
+        usual, source = self.host.git, self.host.settings.source
+        access = replace(usual.access, timeout_seconds=REMOTE_SECONDS)
+        git = Git(usual.repository, access, self.host.runner, self.host.environ)
+        began = time.monotonic()
+        branch, tags = f"{HEADS}{source.branch}", f"{TAGS}{source.tag_prefix}"
+        refs = git.ls_remote(branch, f"{tags}*")
+        versions = [parse_version(ref.removeprefix(tags)) for ref in refs if ref.startswith(tags)]
+        seconds = time.monotonic() - began
+        return RemoteAnswer(shown(access.url), seconds, branch in refs, len([v for v in versions if v]))
+
+    def _git(self, checkout: CheckoutFacts | Trouble) -> GitFacts:
+        settings, top = self.host.settings, self.host.place.top
+        lock = self.host.worktree.own / "index.lock"
+        tracked = checkout.tracked if isinstance(checkout, CheckoutFacts) else None
+        passed = {key.lower() for key in settings.source.git_config}
+        return GitFacts(
+            version=ask(lambda: git_version(self.host.runner)),
+            needed=OLDEST_GIT,
+            checkout=checkout,
+            branch=settings.source.branch,
+            refuses_dirty=settings.update.dirty_tree == "refuse",
+            owner=_other_owner(top),
+            lock=str(lock) if os.path.lexists(lock) else None,
+            lock_owner=self._lock_owner(lock),
+            uses_lfs=bool(look(top, tracked).lfs),
+            passes_lfs="git-lfs" in programs() and "filter.lfs.process" in passed,
+        )
+
+    def _lock_owner(self, lock: Path) -> str | None:
+        try:
+            owners = find_owners(lock, self.host.worktree, lock.lstat().st_mtime)
+        except (OSError, NewleafError):
+            return None
+        return " and ".join(map(str, owners)) or None
+
+    # --- the machine --------------------------------------------------------------------
+
+    def _state(self, remote: RemoteAnswer | Trouble) -> StateFacts:
+        state = self.host.state
+        places = (state, self.host.place.top)
+        url = self.host.settings.source.url or ""
+        return StateFacts(
+            path=str(state),
+            mode=stat.S_IMODE(state.stat().st_mode),
+            trouble=_state_trouble(state),
+            records=tuple(_unreadable_records(state)),
+            free_bytes=_free(places),
+            skew_seconds=None if isinstance(remote, Trouble) else self.skew(url),
+            behind_seconds=_behind(state),
+            locked_by=_text(ask(lambda: update_owner(state))),
+        )
+
+    def skew(self, url: str) -> float | None:
+        """Seconds by which this clock is ahead of the one at an http address; None when it says nothing."""
+        origin = host_of(url)
+        if not origin.startswith("http"):
+            return None
+        hosts = frozenset({origin.partition("://")[2].rpartition("@")[2].partition(":")[0]})
+        request = HttpRequest(origin + "/", "asking the time", "HEAD", timeout_seconds=CLOCK_SECONDS)
+        with contextlib.suppress(NewleafError, ValueError, KeyError, TypeError):
+            response = self.host.http.send(replace(request, private_hosts=hosts))
+            return (datetime.now(UTC) - parsedate_to_datetime(response.headers["date"])).total_seconds()
+        return None
+
+    def _secret_files(self) -> Iterator[SecretFile]:
+        for key, setting in KEYS.items():
+            section, _, name = key.partition(".")
+            value = getattr(getattr(self.host.settings, section), name)
+            if setting.kind is not PATH or not isinstance(value, str):
+                continue
+            path = Path(value).expanduser()
+            try:
+                mode = stat.S_IMODE(path.stat().st_mode)
+            except OSError:
+                mode = None
+            yield SecretFile(key, str(path), mode, key not in PUBLIC_FILES)
+
+    # --- the app ------------------------------------------------------------------------
+
+    def _run(self, checkout: CheckoutFacts | Trouble) -> RunFacts:
+        host, restart = self.host, self.host.settings.restart
+        surroundings = Surroundings(host.runner, host.environ)
+        head = checkout.head or "" if isinstance(checkout, CheckoutFacts) else ""
+        needs = ask(lambda: self._needs(surroundings, head))
+        command = restart.command[0] if restart.command else ""
+        daemon = ask(lambda: running_daemon(host.state))
+        facts = RunFacts(
+            mode=restart.mode,
+            command=command,
+            command_missing=bool(command) and not _is_there(command, host.folder, surroundings),
+            reported=f"pid {daemon.pid}" if daemon and not isinstance(daemon, Trouble) else None,
+        )
+        if isinstance(needs, Trouble):
+            return replace(facts, owed=needs)
+        return replace(
+            facts,
+            installer=_installer(needs),
+            installer_missing=_lacks_installer(needs, surroundings),
+            unread_lock=needs.kind is Kind.PIP and needs.lock is not None,
+            python=self._python(surroundings, needs),
+            owed=self._owed(surroundings, head),
+            shares_environment=self._shares_environment(needs),
+        )
+
+    def _needs(self, surroundings: Surroundings, head: str) -> Needs:
+        update = self.host.settings.update
+        return read_needs(self.host.folder, update, head, has_uv=surroundings.uv is not None)
+
+    def _python(self, surroundings: Surroundings, needs: Needs) -> Trouble | None:
+        """Why no environment could be made; uv brings a Python when it needs one."""
+        if needs.kind is not Kind.PIP or os.path.lexists(needs.folder / ".venv" / "bin" / "python"):
+            return None
+        wish, asked = needs.python_wish, needs.manifest.requires_python
+        found = ask(lambda: surroundings.base_python(needs.folder, wish, asked))
+        return found if isinstance(found, Trouble) else None
+
+    def _owed(self, surroundings: Surroundings, head: str) -> str | Trouble | None:
+        """What is to be installed; not asked while an update is at it."""
+        host = self.host
+        if ask(lambda: update_owner(host.state)):
+            return None
+        environment = InPlaceEnvironment(host.folder, host.settings.update, surroundings, host.state, head)
+        return ask(environment.owed)
+
+    def _shares_environment(self, needs: Needs) -> bool:
+        environment = (self.host.folder / ".venv").resolve()
+        locked = b'name = "newleaf"' in needs.lock_bytes
+        return needs.kind is Kind.UV and self.prefix.resolve() == environment and not locked
+
+
+def ask(question: Callable[[], Answer]) -> Answer | Trouble:
+    """The answer, or what was said instead of one."""
+    try:
+        return question()
+    except NewleafError as error:
+        return Trouble(error.message, error.advice)
+    except OSError as error:
+        return Trouble(str(error))
+
+
+def _text(answer: str | Trouble | None) -> str | None:
+    return answer.message if isinstance(answer, Trouble) else answer
+
+
+def _other_owner(top: Path) -> str | None:
+    owner = top.stat().st_uid
+    if owner == os.geteuid():
+        return None
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user {owner}"
+
+
+def _state_trouble(state: Path) -> Trouble | None:
+    found = ask(lambda: require_local(state))
+    if isinstance(found, Trouble):
+        return found
+    if not os.access(state, os.W_OK | os.X_OK):
+        return Trouble(f"{state} cannot be written", f"chmod u+rwx {state}")
+    return None
+
+
+def _unreadable_records(state: Path) -> Iterator[Trouble]:
+    questions: list[Callable[[], object]] = [
+        *(lambda path=state / f"{name}.json": read_record(path) for name in RECORDS),
+        *(lambda path=state / f"{name}.jsonl": read_lines(path) for name in LINES),
+    ]
+    for question in questions:
+        answer = ask(question)
+        if isinstance(answer, Trouble):
+            yield answer
+
+
+def _free(places: tuple[Path, ...]) -> Mapping[str, int]:
+    """Free bytes, once for each disk."""
+    disks: dict[int, Path] = {}
+    for place in places:
+        disks.setdefault(place.stat().st_dev, place)
+    return {str(place): shutil.disk_usage(place).free for place in disks.values()}
+
+
+def _behind(state: Path) -> float:
+    """By how many seconds the newest record lies in the future."""
+    times = [path.lstat().st_mtime for path in state.glob("*.json*")]
+    return max(0.0, max(times, default=0.0) - time.time())
+
+
+def _is_there(program: str, folder: Path, surroundings: Surroundings) -> bool:
+    if "/" in program:
+        return os.access(folder / program, os.X_OK)
+    return surroundings.find(program) is not None
+
+
+def _installer(needs: Needs) -> str | None:
+    if needs.kind is Kind.COMMAND and not isinstance(needs.update.install, str):
+        return needs.update.install[0]
+    return None if needs.kind is Kind.NOBODY else str(needs.kind)
+
+
+def _lacks_installer(needs: Needs, surroundings: Surroundings) -> bool:
+    """Only a command's program may be missing: uv was found, or pip does its work."""
+    program = _installer(needs)
+    return needs.kind is Kind.COMMAND and not _is_there(program or "", needs.folder, surroundings)
