@@ -110,7 +110,7 @@ class Ways:
             return
         own = git.call("for-each-ref", "--format=%(objectname)", "refs/newleaf").decode().split()
         known = ("--not", target, "--remotes", "--tags", *own)
-        unknown = self.tree.own_call("rev-list", start, *known).decode().split()
+        unknown = self.tree.own_call("rev-list", "--ignore-missing", start, *known).decode().split()
         if unknown:
             subject = git.call("log", "-1", "--format=%s", unknown[0]).decode(errors="replace").strip()
             base = git.run("merge-base", start, target).text.strip() or target
