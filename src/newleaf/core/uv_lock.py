@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-
-from newleaf.core.manifest import Chosen
 
 _LOCAL = re.compile(rb'\nsource = \{ (editable|directory|virtual) = "([^"\r\n]*)" \}')
 _NAME = b'\nname = "'
@@ -40,8 +38,8 @@ class Selection:
     """Which packages of the lock are meant: what `root` needs, with these extras and groups."""
 
     root: str | None
-    extras: Chosen = ()
-    groups: Chosen = ()
+    extras: Sequence[str] | Literal["all"] = ()
+    groups: Sequence[str] | Literal["all"] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Rules: no shell; nothing is inherited on standard input; when the deadline passes, or this
 process is interrupted, the whole group is ended (lessons.md L10, L22); what is kept of the output is
-masked, so that no secret reaches a log, a record or a message (threats.md T29).
+masked, so that no secret reaches a log, a record or a message (threats.md T29). `Finished.stdout` alone is
+as it came: it is read, never shown.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from newleaf.core.errors import CommandFailed, CommandTimedOut, ProgramMissing
+from newleaf.core.secrets import MASK, mask_text
 
 KEPT_LINES = 200
 KEPT_BYTES = 64 * 1024 * 1024
 GRACE_SECONDS = 2.0
-MASK = "****"
+LINE_BYTES = 8192
+"""Of a longer line the end is kept."""
+TICK_SECONDS = 0.1
+"""How soon it is seen that a child ended while others hold its output open."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +85,24 @@ class Runner:
     def run(self, command: Command) -> Finished:
         """Runs `command` to its end, whatever its exit status.
 
-        Raises: ProgramMissing, CommandTimedOut.
+        Raises: ProgramMissing, CommandFailed when it cannot be started, CommandTimedOut with the fact
+        `lines`, the end of what it said.
         """
         began = time.monotonic()
+        deadline = began + command.timeout_seconds
         child = _spawn(command)
+        gathered = _Gathered(self, command)
         try:
             if self.on_start:
                 self.on_start(child.pid)
-            stdout, tail = self._read(child, command, began + command.timeout_seconds)
-            status = child.wait(timeout=max(0.1, began + command.timeout_seconds - time.monotonic()))
+            _converse(child, command, gathered, deadline)
+            status = child.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired as error:
-            raise CommandTimedOut(what=command.what, seconds=command.timeout_seconds) from error
+            seconds, lines = command.timeout_seconds, gathered.tail
+            raise CommandTimedOut(what=command.what, seconds=seconds, lines=lines) from error
         finally:
             _end_group(child)
-        return Finished(status, stdout, tail, time.monotonic() - began)
+        return Finished(status, bytes(gathered.stdout), gathered.tail, time.monotonic() - began)
 
     def check(self, command: Command) -> Finished:
         """Like `run`, but an exit status other than 0 is an error.
@@ -106,52 +116,22 @@ class Runner:
         return finished
 
     def mask(self, text: str) -> str:
-        """`text` without the secrets this runner knows."""
-        for secret in self.secrets:
+        """`text` without the secrets this runner knows, and without what looks like one."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
             if secret:
                 text = text.replace(secret, MASK)
-        return text
+        return mask_text(text)
 
-    def _read(
-        self, child: subprocess.Popen[bytes], command: Command, deadline: float
-    ) -> tuple[bytes, tuple[str, ...]]:
-        gathered = _Gathered(self, command)
-        unsent = memoryview(command.stdin or b"")
-        with selectors.DefaultSelector() as selector:
-            for name in ("stdout", "stderr"):
-                selector.register(getattr(child, name), selectors.EVENT_READ, name)
-            if command.channel:
-                selector.register(command.channel.ours, selectors.EVENT_READ, "channel")
-            if child.stdin:
-                os.set_blocking(child.stdin.fileno(), False)
-                selector.register(child.stdin, selectors.EVENT_WRITE, "stdin")
-            while selector.get_map():
-                left = deadline - time.monotonic()
-                ready = selector.select(left) if left > 0 else []
-                if not ready:
-                    raise subprocess.TimeoutExpired(list(command.argv), command.timeout_seconds)
-                for key, _ in ready:
-                    if key.data == "stdin":
-                        unsent = self._feed(child, unsent)
-                        if not unsent:
-                            selector.unregister(key.fileobj)
-                            _close(child.stdin)
-                        continue
-                    chunk = _receive(key.fd)
-                    if not chunk:
-                        selector.unregister(key.fileobj)
-                    gathered.take(key.data, chunk)
-        return bytes(gathered.stdout), tuple(gathered.tail)
+    @property
+    def blind_characters(self) -> int:
+        """How much of a text that was cut in front may be the rest of a secret that was cut with it."""
+        return max(map(len, self.secrets), default=0)
 
-    @staticmethod
-    def _feed(child: subprocess.Popen[bytes], unsent: memoryview) -> memoryview:
-        assert child.stdin is not None
-        try:
-            return unsent[os.write(child.stdin.fileno(), unsent[:65536]) :]
-        except BlockingIOError:
-            return unsent
-        except BrokenPipeError:
-            return unsent[:0]
+
+class _Line(NamedTuple):
+    content: bytes = b""
+    was_cut: bool = False
+    """Whether its beginning was dropped."""
 
 
 class _Gathered:
@@ -159,10 +139,15 @@ class _Gathered:
 
     def __init__(self, runner: Runner, command: Command) -> None:
         self.stdout = bytearray()
-        self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._runner = runner
         self._command = command
-        self._partial = {"stdout": b"", "stderr": b""}
+        self._tail: deque[_Line] = deque(maxlen=KEPT_LINES)
+        self._unended = {"stdout": _Line(), "stderr": _Line()}
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines, masked."""
+        return tuple(text for text in map(self._masked, self._tail) if text)
 
     def take(self, stream: str, chunk: bytes) -> None:
         """A chunk of `stream`; an empty one is its end."""
@@ -172,19 +157,80 @@ class _Gathered:
             return
         if stream == "stdout" and len(self.stdout) < self._runner.kept_bytes:
             self.stdout += chunk
-        *lines, rest = (self._partial[stream] + chunk).replace(b"\r", b"\n").split(b"\n")
-        self._partial[stream] = rest[-8192:]
-        if not chunk:
-            lines, self._partial[stream] = ([rest] if rest else []), b""
-        for line in lines:
-            self._keep(line)
+        unended = self._unended[stream]
+        *lines, rest = (unended.content + chunk).replace(b"\r", b"\n").split(b"\n")
+        was_cut = unended.was_cut
+        for line in lines if chunk else [*lines, rest]:
+            self._keep(_Line(line, was_cut))
+            was_cut = False
+        # A line without an end is kept within bounds; so much more is kept that a secret is seen whole.
+        bound = LINE_BYTES + 4 * self._runner.blind_characters
+        self._unended[stream] = _Line(rest[-bound:], was_cut or len(rest) > bound) if chunk else _Line()
 
-    def _keep(self, line: bytes) -> None:
-        text = self._runner.mask(line[-8192:].decode(errors="replace"))
-        if text.strip():
-            self.tail.append(text)
-            if self._command.on_line:
+    def _keep(self, line: _Line) -> None:
+        if not line.content.strip():
+            return
+        self._tail.append(line)
+        if self._command.on_line:
+            text = self._masked(line)
+            if text:
                 self._command.on_line(text)
+
+    def _masked(self, line: _Line) -> str:
+        """The end of a line. Masked before it is cut, and never beginning with the rest of a cut secret."""
+        text = self._runner.mask(line.content.decode(errors="replace"))
+        if line.was_cut:
+            text = text[self._runner.blind_characters :]
+        return text[-LINE_BYTES:].rstrip()
+
+
+def _converse(child: subprocess.Popen[bytes], command: Command, gathered: _Gathered, deadline: float) -> None:
+    """Feeds the child and hears it, until all it holds is closed, or it ended and nothing more comes.
+
+    What it leaves running may hold its output open for ever: that is not waited for.
+
+    Raises: subprocess.TimeoutExpired.
+    """
+    unsent = memoryview(command.stdin or b"")
+    ended_at = None
+    with selectors.DefaultSelector() as selector:
+        for name in ("stdout", "stderr"):
+            selector.register(getattr(child, name), selectors.EVENT_READ, name)
+        if command.channel:
+            selector.register(command.channel.ours, selectors.EVENT_READ, "channel")
+        if child.stdin:
+            os.set_blocking(child.stdin.fileno(), False)
+            selector.register(child.stdin, selectors.EVENT_WRITE, "stdin")
+        while selector.get_map():
+            now = time.monotonic()
+            if now >= deadline:
+                raise subprocess.TimeoutExpired(list(command.argv), command.timeout_seconds)
+            if ended_at is None and child.poll() is not None:
+                ended_at = now
+            ready = selector.select(min(TICK_SECONDS, deadline - now))
+            if ended_at is not None and (not ready or now - ended_at > GRACE_SECONDS):
+                return
+            for key, _ in ready:
+                if key.data == "stdin":
+                    unsent = _feed(child, unsent)
+                    if not unsent:
+                        selector.unregister(key.fileobj)
+                        _close(child.stdin)
+                    continue
+                chunk = _receive(key.fd)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                gathered.take(key.data, chunk)
+
+
+def _feed(child: subprocess.Popen[bytes], unsent: memoryview) -> memoryview:
+    assert child.stdin is not None
+    try:
+        return unsent[os.write(child.stdin.fileno(), unsent[:65536]) :]
+    except BlockingIOError:
+        return unsent
+    except BrokenPipeError:
+        return unsent[:0]
 
 
 def _receive(descriptor: int) -> bytes:
@@ -209,11 +255,12 @@ def _spawn(command: Command) -> subprocess.Popen[bytes]:
             pass_fds=inherited,
         )
     except FileNotFoundError as error:
-        if error.filename == str(command.cwd):
+        if not command.cwd.is_dir():
             output = f"{command.cwd} is missing"
             raise CommandFailed(what=command.what, status="none", output=output) from error
         raise ProgramMissing(program=command.argv[0]) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # ValueError: a zero byte in a word or a variable.
         raise CommandFailed(what=command.what, status="none", output=str(error)) from error
     finally:
         if command.channel:

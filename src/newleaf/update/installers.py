@@ -11,7 +11,6 @@ import re
 import shutil
 import tempfile
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from newleaf.core.install_errors import InstallerMissing, InstallFailed, Install
 from newleaf.core.manifest import chosen_extras
 from newleaf.core.ports import OnLine
 from newleaf.system import files
-from newleaf.system.commands import KEPT_LINES, Command
+from newleaf.system.commands import Command
 from newleaf.update.needs import Needs
 from newleaf.update.surroundings import Python, Surroundings
 
@@ -36,7 +35,7 @@ _TELLING = re.compile(r"\berror\b|\bfailed\b|not found|no such file|denied", re.
 
 @dataclass
 class Installer:
-    """Calls installers for `needs`; `on_line` sees what they say; `update.install_timeout` covers all calls."""
+    """Calls installers for `needs`; `on_line` hears them; `update.install_timeout` covers all calls."""
 
     needs: Needs
     surroundings: Surroundings
@@ -92,18 +91,12 @@ class Installer:
         """
         limit = self.needs.update.install_timeout
         left = max(self.began + limit - time.monotonic(), SHORTEST_SECONDS)
-        lines: deque[str] = deque(maxlen=KEPT_LINES)
-
-        def heard(line: str) -> None:
-            lines.append(line)
-            self.on_line(line)
-
         environment = {**self.surroundings.child_environment, **(variables or {})}
-        command = Command(argv, what, self.needs.folder, environment, left, on_line=heard)
+        command = Command(argv, what, self.needs.folder, environment, left, on_line=self.on_line)
         try:
             finished = self.surroundings.runner.run(command)
         except CommandTimedOut as error:
-            raise InstallTimedOut(what=what, seconds=limit, lines=tuple(lines)) from error
+            raise InstallTimedOut(what=what, seconds=limit, lines=error.facts["lines"]) from error
         if finished.status == 0:
             return
         if any(_NO_ROOM.search(line) for line in finished.tail):
