@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from newleaf.core.errors import SettingsInvalid, SettingsUnreadable, UsageError
 from newleaf.core.fragments import (
@@ -13,7 +18,7 @@ from newleaf.core.fragments import (
     read_table,
     read_toml,
 )
-from newleaf.core.settings import KEYS
+from newleaf.core.settings import KEYS, SECTIONS
 
 CANARY = "hunter2canary"
 APP = '[app]\nname = "sessions"\n'
@@ -444,3 +449,62 @@ def test_tables_are_read_without_touching_them() -> None:
     table = {"app": {"name": "sessions"}}
     read_table(table, "x")
     assert table == {"app": {"name": "sessions"}}
+
+
+def test_unknown_name_cannot_write_to_the_terminal_nor_fill_it() -> None:
+    (problem,) = read_table({"watch": {"\x1b[31m\n" + "x" * 500: 1}}, "newleaf.toml").problems
+    assert str(problem).isprintable()
+    assert len(str(problem)) < 200
+
+
+def test_very_many_or_very_long_unknown_keys_take_no_long_time() -> None:
+    began = time.process_time()
+    (problem,) = read_table({"watch": dict.fromkeys(map(str, range(50_000)), 1)}, "newleaf.toml").problems
+    assert str(problem) == "newleaf.toml: holds more than 200 keys"
+    read_table({"watch": {"x" * 1_000_000: 1}}, "newleaf.toml")
+    assert time.process_time() - began < 2
+
+
+# --- anything at all -----------------------------------------------------------------------
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.dates()
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(list(KEYS)), ANYTHING)
+def test_any_value_of_a_key_is_read_or_is_a_problem(key: str, value: object) -> None:
+    section, name = key.split(".")
+    fragment = read_table({section: {name: value}}, "host.toml")
+    assert len(fragment.inputs) + len(fragment.problems) == 1
+    assert all(str(problem).startswith(f"host.toml: {key} ") for problem in fragment.problems)
+
+
+@given(st.sampled_from(list(KEYS)), ANYTHING)
+def test_any_value_that_was_read_is_read_again_the_same(key: str, value: object) -> None:
+    section, name = key.split(".")
+    for entry in read_table({section: {name: value}}, "x").inputs.values():
+        again = read_table({section: {name: entry.value}}, "x")
+        assert again.inputs[key].value == entry.value
+
+
+@given(st.dictionaries(st.text(max_size=8) | st.sampled_from(list(SECTIONS)), ANYTHING, max_size=4))
+def test_any_table_is_a_fragment(table: dict[str, object]) -> None:
+    fragment = read_table(table, "code")
+    assert all(problem.reason for problem in fragment.problems)
+    assert set(fragment.inputs) <= set(KEYS)
+
+
+@given(st.sampled_from([setting.variable for setting in KEYS.values()]), st.text(max_size=20))
+def test_any_text_of_a_variable_is_read_or_is_a_problem(variable: str, text: str) -> None:
+    fragment = read_environment({variable: text})
+    assert len(fragment.inputs) + len(fragment.problems) == 1
+
+
+@given(st.binary(max_size=40) | st.text(max_size=40).map(lambda text: text.encode(errors="replace")))
+def test_any_content_of_a_file_is_a_fragment_or_unreadable_at_a_line(content: bytes) -> None:
+    with contextlib.suppress(SettingsUnreadable):
+        read_toml(content, "newleaf.toml", tracked=True)

@@ -13,6 +13,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NoReturn
 
 from msgspec import Struct
@@ -29,7 +30,11 @@ CODE = "code"
 ENVIRONMENT = "environment"
 DEFAULT = "default"
 
+MAX_KEYS = 200
+"""More than there are; to look for the nearest key of very many unknown ones would take for ever."""
+
 _PREFIX = "NEWLEAF_"
+_LONGEST_NAME = 80
 _CLOSE = 0.75
 _LINE = re.compile(r"\s*\(at line (?P<line>[0-9]+), column [0-9]+\)\Z")
 
@@ -138,7 +143,10 @@ def read_toml(content: bytes, origin: str, *, tracked: bool = False) -> Fragment
 
 def read_table(table: Mapping[str, object], origin: str, *, tracked: bool = False) -> Fragment:
     """The fragment of nested tables, as a file or code holds them."""
-    return _gather(_read_entry(key, value, origin, tracked=tracked) for key, value in _flatten(table))
+    entries = list(islice(_flatten(table), MAX_KEYS + 1))
+    if len(entries) > MAX_KEYS:
+        return Fragment({}, (Problem(origin, "", f"holds more than {MAX_KEYS} keys"),))
+    return _gather(_read_entry(key, value, origin, tracked=tracked) for key, value in entries)
 
 
 def read_environment(variables: Mapping[str, str]) -> Fragment:
@@ -170,7 +178,7 @@ def _gather(entries: Iterable[_Entry]) -> Fragment:
 def _read_entry(key: str, value: object, origin: str, *, tracked: bool) -> _Entry:
     setting = KEYS.get(key)
     if setting is None:
-        return Problem(origin, key, _explain_unknown(key, value))
+        return Problem(origin, _shown(key), _explain_unknown(key, value))
     if tracked and setting.host_only:
         return Problem(
             origin, key, f"is for the host alone to say, not for a fetched tree: move it to {HOST_FILE}"
@@ -185,7 +193,7 @@ def _read_variable(name: str, text: str) -> _Entry:
     setting = _VARIABLES.get(name)
     if setting is None:
         return Problem(
-            ENVIRONMENT, name, f"is not a setting; did you mean {_nearest(name.upper(), _VARIABLES)}?"
+            ENVIRONMENT, _shown(name), f"is not a setting; did you mean {_nearest(name.upper(), _VARIABLES)}?"
         )
     try:
         return setting.key, Input(setting.kind.read(setting.kind.read_environment(text)), name)
@@ -208,13 +216,18 @@ def _explain_unknown(key: str, value: object) -> str:
         return f"must be a table, not {describe(value)}"
     elsewhere = [known for known in KEYS if known.endswith(f".{name or section}")]
     beside = [known for known in KEYS if known.startswith(f"{section}.")]
-    if not elsewhere and difflib.get_close_matches(key, beside, n=1, cutoff=_CLOSE):
+    if not elsewhere and difflib.get_close_matches(key[:_LONGEST_NAME], beside, n=1, cutoff=_CLOSE):
         return f"is not a setting; did you mean {_nearest(key, beside)}?"
     return f"is not a setting; did you mean {_nearest(key, elsewhere or KEYS)}?"
 
 
+def _shown(name: str) -> str:
+    """An unknown name, which may hold anything, in one short printable line."""
+    return mask_text("".join(each if each.isprintable() else "?" for each in name[:_LONGEST_NAME]))
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0)[0]
+    return difflib.get_close_matches(name[:_LONGEST_NAME], list(known), n=1, cutoff=0)[0]
 
 
 def _build(inputs: Mapping[str, Input]) -> Settings:
