@@ -175,6 +175,10 @@ def test_hour_that_the_clock_repeats_is_open_twice() -> None:
     assert opening("2026-10-25T00:40:00+00:00", window.text) == "2026-10-25 01:00"
 
 
+def test_window_inside_the_hour_that_comes_twice_opens_a_second_time() -> None:
+    assert opening("2026-10-25T00:45:00+00:00", "Sun 02:30-02:40 Europe/Amsterdam") == "2026-10-25 01:30"
+
+
 def test_window_that_the_clock_jumps_back_into_opens_again_at_the_change() -> None:
     assert opening("2026-10-25T00:45:00+00:00", "Sun 01:00-02:40 Europe/Amsterdam") == "2026-10-25 01:00"
 

@@ -39,6 +39,8 @@ def nothing_remembered() -> Iterator[None]:
     [
         ((254, 0), "/home/me/.sessions", "ext4"),
         ((0, 44), "/srv/apps/.sessions", "nfs4"),
+        # Mounted a second time, below a link: the device decides.
+        ((0, 44), "/home/me/.sessions", "nfs4"),
         # A file system of many devices: none of its lines has this number, so the folder decides.
         ((0, 99), "/srv/apps/.sessions", "nfs4"),
         ((0, 99), "/srv/apps/local disk/.sessions", "xfs"),
