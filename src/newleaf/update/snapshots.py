@@ -14,6 +14,7 @@ A path that holds the app itself or newleaf's own state is refused: restoring it
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from datetime import datetime
 from pathlib import Path
 
 from newleaf.core.data_errors import SnapshotDamaged, SnapshotFailed, StatePathRefused
+from newleaf.core.errors import DiskFull
 from newleaf.core.records import stamp
 from newleaf.core.snapshot import Entry, Found, Kind, Manifest, Root, is_below, outermost, superfluous
 from newleaf.system import copies, databases, files
@@ -76,7 +78,8 @@ class Snapshots:
         self._remove(folder)
         try:
             with _explained(folder):
-                folder.mkdir(mode=files.PRIVATE_FOLDER, parents=True)
+                for made in (self.folder, folder):
+                    made.mkdir(mode=files.PRIVATE_FOLDER, exist_ok=made == self.folder)
                 files.sync_folder(self.folder)
                 taking = _Taking(folder)
                 files.require_free(folder, 2 * sum(map(taking.weigh, roots)) + SPARE_BYTES)
@@ -268,4 +271,7 @@ def _explained(path: Path) -> Iterator[None]:
     except (sqlite3.Error, databases.DatabaseBusy) as error:
         raise SnapshotFailed(path=path, reason=error) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = files.size(shutil.disk_usage(path.parent).free)
+            raise DiskFull(path=path.parent, free=free, needed="more") from error
         raise SnapshotFailed(path=error.filename or path, reason=error.strerror or error) from error
