@@ -97,11 +97,7 @@ def test_what_was_missing_is_missing_again(app: DataApp) -> None:
     put_back(taken)
     assert sorted(path.name for path in app.folder.iterdir()) == ["data"]
     kept = look(aside_of(app, taken, app.folder))
-    assert [name for name in kept if kept[name][0] != "folder"] == [
-        "new/file",
-        "new.db",
-        "new.txt",
-    ] or sorted(name for name in kept if kept[name][0] != "folder") == ["new.db", "new.txt", "new/file"]
+    assert {name for name in kept if kept[name][0] != "folder"} == {"new.db", "new.txt", "new/file"}
 
 
 def test_a_declared_folder_that_is_gone_comes_back_with_its_parents(app: DataApp) -> None:
@@ -307,15 +303,15 @@ def test_killed_at_every_step_the_next_run_finishes_and_nothing_is_lost(tmp_path
 # --- what cannot be put back ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("harm", ["gone", "short"])
+@pytest.mark.parametrize("harm", ["is gone", "has another size"])
 def test_a_damaged_snapshot_is_found_before_anything_is_touched(app: DataApp, harm: str) -> None:
     fill(app.data)
     taken = app.take()
     spoil(app.data)
     spoilt = app.look()
     copy = taken.folder / "1" / "secret"
-    copy.unlink() if harm == "gone" else os.truncate(copy, 0)
-    with pytest.raises(SnapshotDamaged, match=rf"snapshots/one is damaged: 1/secret {harm}|has another size"):
+    copy.unlink() if harm == "is gone" else os.truncate(copy, 0)
+    with pytest.raises(SnapshotDamaged, match=f"snapshots/one is damaged: 1/secret {harm}"):
         put_back(taken)
     assert app.look() == spoilt
 
@@ -346,4 +342,4 @@ def test_people_are_told_where_the_rest_lies(app: DataApp) -> None:
     assert told.startswith(
         f"data put back (7 changed); what was written meanwhile lies in {aside}, {aside}-2: "
     )
-    assert told.endswith("/file2 and 2 more")
+    assert told.endswith("/file4 and 2 more")
