@@ -305,3 +305,13 @@ class RepositoryUnnamed(UsageError):
 
     code = "repository_unnamed"
     cure = 'set source.releases = "tags" in host.toml'
+
+
+# --- demo -----------------------------------------------------------------------------------
+
+
+class DemoStuck(FailedError):
+    """the demo cannot go on: {reason}"""
+
+    code = "demo_stuck"
+    cure = "newleaf demo --keep leaves its folder; what the programs in it said is in programs.log"

@@ -1,0 +1,81 @@
+"""What is shown of the demo while it runs: headings, commands as one would type them, what they said."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+import click
+
+from newleaf.cli.demo.proofs import Proof
+
+INDENT = 2
+NARROWEST = 30
+PLAIN_MARKS = {"✓": "ok", "✗": "NO", "→": "->"}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Writes line by line; `folder`, once it is known, is shown as `~`."""
+
+    write: Callable[[str], None]
+    folder: str = ""
+
+    def title(self, text: str) -> None:
+        """A new chapter."""
+        self.write("")
+        self.write(click.style(text, bold=True))
+
+    def note(self, text: str) -> None:
+        """What happened outside of newleaf, or what is to be seen now."""
+        self.write(click.style(f"  → {self._short(text)}", fg="cyan"))
+
+    def command(self, words: Iterable[str]) -> None:
+        """A command, as one would type it."""
+        self.write(f"  $ {self._short(' '.join(words))}")
+
+    def output(self, lines: Iterable[str]) -> None:
+        """What a command said."""
+        for line in lines:
+            self.write(f"    {self._short(line)}".rstrip())
+
+    def _short(self, text: str) -> str:
+        """The folder at the beginning of a path as `~`."""
+        return re.sub(rf"(?<![\w/]){re.escape(self.folder)}\b", "~", text) if self.folder else text
+
+
+def proof_table(proofs: Sequence[Proof], width: int) -> list[str]:
+    """A row for each claim: whether it holds, and what was seen, in as many lines as the width asks for."""
+    left = max(len(proof.claim) for proof in proofs) + INDENT
+    rows = []
+    for proof in proofs:
+        first, *more = textwrap.wrap(proof.evidence, max(width - left - INDENT, NARROWEST))
+        mark, colour = ("✓", "green") if proof.holds else ("✗", "red")
+        rows.append(f"{click.style(mark, fg=colour)} {proof.claim:{left - INDENT}}  {first}")
+        rows += [f"{'':{left}}  {line}" for line in more]
+    return [click.style(f"  {'what was to be proved':{left - INDENT}}  what was seen", bold=True), *rows]
+
+
+def fit_for(stream: TextIO) -> Callable[[str], str]:
+    """Replaces marks that the stream's encoding does not have."""
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    try:
+        "".join(PLAIN_MARKS).encode(encoding)
+    except UnicodeEncodeError:
+        return lambda text: _plain(text).encode(encoding, "replace").decode(encoding)
+    return lambda text: text
+
+
+def write_line(text: str) -> None:
+    """A line on standard output, at once: whoever reads it from a pipe is as curious."""
+    click.echo(fit_for(sys.stdout)(text))
+
+
+def _plain(text: str) -> str:
+    for mark, word in PLAIN_MARKS.items():
+        text = text.replace(mark, word)
+    return text
