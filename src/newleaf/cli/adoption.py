@@ -17,12 +17,13 @@ from newleaf.core.errors import StateDirectoryUnwritable
 from newleaf.core.findings import Findings
 from newleaf.core.fragments import APP_FILE, HOST_FILE, Fragment, Sources, load, raise_problems, read_toml
 from newleaf.core.obstacles import Note
-from newleaf.core.proposal import Entry, Proposal, Wish, choose_name, propose
+from newleaf.core.proposal import Proposal, choose_name, propose
 from newleaf.core.secrets import mask_text
 from newleaf.core.settings import KEYS
 from newleaf.core.soundness import require_sound
 from newleaf.core.start_choice import choose_project
 from newleaf.core.toml import format_file, format_value
+from newleaf.core.wish import Entry, Wish
 from newleaf.system import files
 from newleaf.system.checkout import read_checkout
 from newleaf.system.commands import Runner

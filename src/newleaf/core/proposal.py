@@ -1,35 +1,23 @@
 """From what was found to what `init` writes and says: newleaf.toml, host.toml, notes.
 
 Rules: the app's file holds what the app knows of itself and no key that is the host's alone; what is
-only likely is written as a comment; what is there already is kept, and differences are said. The
-host's file holds what this host decides: the channel, where from, and the git settings of the user
-that reach the remote. A value that holds a credential is never taken over.
+Rules: the app's file holds what the app knows of itself and no key that is the host's alone; what is only
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from newleaf.core.adoption_errors import AppNameMissing, MinorUnknown
-from newleaf.core.channels import parse_version
-from newleaf.core.findings import CheckoutFacts, Findings, GitSetting, Project
-from newleaf.core.git_settings import LFS, find_fault
+from newleaf.core.adoption_errors import AppNameMissing
+from newleaf.core.findings import CheckoutFacts, Findings, Project
+from newleaf.core.host_proposal import host_entries, restart_command, restart_suggestion
 from newleaf.core.obstacles import Note, Situation, choose_remote, find_obstacles
 from newleaf.core.secrets import has_secret
 from newleaf.core.start_choice import CLAIMS, StartChoice, choose_project, choose_start
+from newleaf.core.wish import Entry, Wish, app_name
 
-OFFERED = re.compile(
-    r"http\.(.+\.)?(proxy|sslcainfo|sslcapath|sslcert|sslkey)|credential\.(.+\.)?(helper|username|usehttppath)"
-    r"|url\..+\.insteadof",
-    re.IGNORECASE | re.DOTALL,
-)
-"""The user's own git settings that lead to the remote."""
-
-_TAG = re.compile(r"(?P<prefix>.*?)(?P<version>[0-9]+(?:\.[0-9]+)+.*)\Z", re.DOTALL)
 _POETRY = (
     "env",
     "POETRY_VIRTUALENVS_IN_PROJECT=true",
@@ -40,35 +28,6 @@ _POETRY = (
     "main",
 )
 _MAKES_ENVIRONMENT = "test -x .venv/bin/python || python3 -m venv .venv"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One setting to write, and why; a suggested one is written as a comment."""
-
-    key: str
-    value: Any
-    why: str
-    suggested: bool = False
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the person asked for, where they stand, and what this machine has already."""
-
-    channel: str | None = None
-    name: str | None = None
-    place: str = "."
-    sharing: tuple[str, ...] = ()
-    app_settings: Mapping[str, Any] = field(default_factory=dict)
-    """What newleaf.toml says already, by key; empty when there is none."""
-    host_settings: Mapping[str, Any] = field(default_factory=dict)
-    """What host.toml says already."""
-
-    @property
-    def follows(self) -> str:
-        """The channel: what was asked for, else what this host follows already."""
-        return self.channel or str(self.host_settings.get("deployment.channel", "alpha"))
 
 
 @dataclass(frozen=True)
@@ -110,7 +69,7 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
         install=install.value if isinstance(install.value, str) else " ".join(install.value),
         sharing=wish.sharing,
     )
-    host = tuple(_host_entries(findings, checkout, name, wish))
+    host = tuple(host_entries(findings, checkout, name, wish))
     app = tuple(_app_entries(situation, name, install))
     notes = [
         *find_obstacles(situation),
@@ -118,7 +77,7 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
         *_chosen(start, install, host),
         *_restart_notes(situation),
     ]
-    return Proposal(name, project, app, (*host, *_restart_suggestion(start, project)), tuple(notes))
+    return Proposal(name, project, app, (*host, *restart_suggestion(start, project)), tuple(notes))
 
 
 def choose_name(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> str:
@@ -128,39 +87,6 @@ def choose_name(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> str:
     """
     project, _ = _project(findings, wish)
     return wish.app_settings.get("app.name") or wish.name or _name(project, checkout)
-
-
-def app_name(text: str) -> str | None:
-    """`text` as the name of an app; None when nothing is left of it."""
-    name = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
-    return re.sub(r"\A[^a-z]+", "", name) or None
-
-
-def tag_prefix(tags: tuple[str, ...], name: str) -> str | None:
-    """What stands before the versions in a repository's tags; None when no tag has a version.
-
-    Of several, the one that names the app, else the one of most tags.
-    """
-    counted: Counter[str] = Counter()
-    for tag in tags:
-        found = _TAG.match(tag)
-        if found and parse_version(found["version"]):
-            counted[found["prefix"]] += 1
-    if not counted:
-        return None
-    own = [prefix for prefix in counted if app_name(prefix.removesuffix("v").rstrip("-_/@.")) == name]
-    return own[0] if own else min(counted, key=lambda prefix: (-counted[prefix], prefix != "v", prefix))
-
-
-def newest_version(tags: tuple[str, ...], prefix: str) -> str | None:
-    """The highest final version among the tags, else the highest prerelease."""
-    versions = [
-        version
-        for tag in tags
-        if tag.startswith(prefix) and (version := parse_version(tag.removeprefix(prefix)))
-    ]
-    newest = max(versions, key=lambda version: (not version.is_prerelease, version), default=None)
-    return str(newest) if newest else None
 
 
 # --- the app's file ---------------------------------------------------------------------
@@ -244,84 +170,6 @@ def _install(findings: Findings, project: Project) -> _Install:
     return _Install("none", "nothing here says what to install")
 
 
-# --- the host's file --------------------------------------------------------------------
-
-
-def _host_entries(findings: Findings, checkout: CheckoutFacts, name: str, wish: Wish) -> Iterator[Entry]:
-    prefix = tag_prefix(checkout.tags, name)
-    newest = newest_version(checkout.tags, prefix) if prefix is not None else None
-    yield Entry(
-        "deployment.channel",
-        wish.follows,
-        "alpha: each commit; beta: each release; stable: patches of one minor",
-    )
-    if wish.follows == "stable":
-        minor = wish.host_settings.get("deployment.pinned_minor") or ".".join((newest or "").split(".")[:2])
-        if not minor:
-            raise MinorUnknown
-        yield Entry("deployment.pinned_minor", minor, "the minor version to stay in")
-    yield Entry("source.branch", checkout.branch or checkout.default_branch or "main", "what alpha follows")
-    remote = choose_remote(checkout)
-    if remote and remote[0] != "origin" and not has_secret(remote[1]):
-        yield Entry("source.url", remote[1], f"there is no remote called origin; this is {remote[0]}")
-    if prefix not in (None, "v"):
-        yield Entry("source.tag_prefix", prefix, "what stands before the version in this repository's tags")
-    settings = _git_settings(findings, checkout)
-    if settings:
-        yield Entry("source.git_config", settings, "taken over from this user's git settings")
-
-
-def _git_settings(findings: Findings, checkout: CheckoutFacts) -> dict[str, Any]:
-    """The user's own settings that lead to the remote, and git-lfs where the repository needs it."""
-    taken: dict[str, list[str]] = {}
-    for setting in checkout.settings:
-        if is_offered(setting):
-            values = taken.setdefault(setting.key, [])
-            if not setting.value:
-                values.clear()
-            else:
-                values.append(setting.value)
-    found: dict[str, Any] = {
-        key: values[0] if len(values) == 1 else values for key, values in taken.items() if values
-    }
-    if findings.lfs and "git-lfs" in findings.programs:
-        found |= {f"filter.lfs.{name}": command for name, command in LFS.items()}
-    return found
-
-
-def is_offered(setting: GitSetting) -> bool:
-    """Whether a setting of git is taken over: the user's or the machine's, and no secret."""
-    if setting.scope not in ("global", "system") or not OFFERED.fullmatch(setting.key):
-        return False
-    return not has_secret(f"{setting.key} {setting.value}") and find_fault(setting.key, setting.value) is None
-
-
-def _restart_suggestion(start: StartChoice, project: Project) -> Iterator[Entry]:
-    """How the found keeper restarts the daemon, for a daemon that does not do it by itself."""
-    command = restart_command(start)
-    if command and not project.needs_newleaf:
-        yield Entry(
-            "restart.mode",
-            "command",
-            "this daemon does not import newleaf, so it is restarted",
-            suggested=True,
-        )
-        yield Entry("restart.command", list(command), "needs the right to do so", suggested=True)
-
-
-def restart_command(choice: StartChoice) -> tuple[str, ...] | None:
-    """The keeper's own command that restarts the daemon and those beside it."""
-    start = choice.start
-    if start is None or start.kind not in ("systemd", "launchd"):
-        return None
-    if start.kind == "systemd":
-        names = [other.name for other in (start, *choice.others)]
-        return ("systemctl", *(["--user"] if start.user_level else []), "restart", *names)
-    if start.user_level:
-        return ("sh", "-c", f"launchctl kickstart -k gui/$(id -u)/{start.name}")
-    return ("launchctl", "kickstart", "-k", f"system/{start.name}")
-
-
 # --- what is said -----------------------------------------------------------------------
 
 
@@ -386,8 +234,3 @@ def _restart_notes(situation: Situation) -> Iterator[Note]:
     else:
         cure = 'set restart.mode = "command" and restart.command, or call newleaf.ready() in the daemon'
     yield Note("attention", text, cure)
-
-
-def with_next_steps(proposal: Proposal, steps: tuple[str, ...]) -> Proposal:
-    """The proposal that ends with what to do now."""
-    return replace(proposal, notes=(*proposal.notes, *(Note("next", step) for step in steps)))
