@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -397,6 +398,20 @@ def test_children_that_have_ended_are_forgotten(state: Path) -> None:
         with started("sh", "-c", "echo ready; read line") as second:
             lock.note_child(second.pid)
             assert [child["group"] for child in text_of(state)["children"]] == [second.pid]
+
+
+def test_child_started_after_the_update_is_noted_nowhere(state: Path, tmp_path: Path) -> None:
+    """The lock's descriptor is given away by then: the note would go into another file."""
+    with update_lock(state, "chat", "to move to 1.3.0") as lock:
+        pass
+    with contextlib.ExitStack() as stack:
+        paths = [tmp_path / f"precious-{number}" for number in range(8)]
+        for path in paths:
+            stack.enter_context(open(path, "w+b"))
+        with started("sh", "-c", "echo ready; read line") as child:
+            lock.note_child(child.pid)
+        assert [path.stat().st_size for path in paths] == [0] * 8
+    assert (state / "update.lock").read_bytes() == b""
 
 
 def test_child_that_is_gone_already_is_not_noted(state: Path) -> None:

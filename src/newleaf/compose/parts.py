@@ -69,7 +69,9 @@ class HostParts:
             host.history.restarts,
             host.status_file.not_holding_since,
         )
-        lease = LeaseClient(gates.lease_url, computer, host.http) if gates.lease_url else None
+        # Two apps of one host must not give back each other's lease.
+        lease_id = f"{computer}/{settings.app.name}"
+        lease = LeaseClient(gates.lease_url, lease_id, host.http) if gates.lease_url else None
         budget = None if settings.restart.mode == "none" else parse_budget(settings.restart.budget)
         return Gatekeeper(host.state, gates, facts, lease, self.reporter.line, budget)
 

@@ -83,6 +83,7 @@ class UpdateLock:
     def __init__(self, descriptor: int, owner: Owner) -> None:
         self._descriptor = descriptor
         self._writing = threading.Lock()
+        self._is_held = True
         self.owner = owner
 
     def note_child(self, group: int) -> None:
@@ -91,12 +92,23 @@ class UpdateLock:
         if started is None:
             return
         with self._writing:
+            # Once the lock is gone its descriptor may be another file's.
+            if not self._is_held:
+                return
             living = [
                 child for child in self.owner.children if processes.is_alive(child.group, child.started)
             ]
             children = (*living, Child(group, started))[-KEPT_CHILDREN:]
             self.owner = replace(self.owner, children=children)
             _write_owner(self._descriptor, self.owner)
+
+    def end(self) -> None:
+        """Takes the name out of the file; from now on no child is noted."""
+        with self._writing:
+            self._is_held = False
+            # The lock goes with the descriptor; a name left behind would be seen through anyway.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
 
 
 @contextlib.contextmanager
@@ -115,12 +127,11 @@ def update_lock(state: Path, who: str, why: str) -> Iterator[UpdateLock]:
             pid = os.getpid()
             owner = Owner(who, pid, processes.start_time(pid) or "", datetime.now(UTC), why)
             _write_owner(descriptor, owner)
+            lock = UpdateLock(descriptor, owner)
             try:
-                yield UpdateLock(descriptor, owner)
+                yield lock
             finally:
-                # The lock goes with the descriptor; a name left behind would be seen through anyway.
-                with contextlib.suppress(OSError):
-                    os.ftruncate(descriptor, 0)
+                lock.end()
 
 
 def update_owner(state: Path) -> str | None:
