@@ -1,0 +1,57 @@
+"""The way back of an attempt; most of it is seen through test_attempt.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from newleaf.core.errors import InconsistentError
+from newleaf.core.states import State
+from newleaf.update.account import Account
+from newleaf.update.reversal import revert, revert_again
+from tests.support.simulated_host import SimulatedFailure, SimulatedHost, commit_of, release_of
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> SimulatedHost:
+    return SimulatedHost(tmp_path)
+
+
+def account_in(host: SimulatedHost, *states: State) -> Account:
+    parts = host.transaction().parts
+    parts.journal.begin("a-1", release_of("a"), release_of("b"), State.FETCH)
+    for state in (State.VERIFY, State.STAGE, *states):
+        parts.journal.append(state)
+    host.live_release = release_of("b")
+    host.dependencies = commit_of("b")
+    return Account(parts)
+
+
+def test_tree_and_dependencies_go_back(host: SimulatedHost) -> None:
+    result = revert(account_in(host, State.INSTALL), SimulatedFailure(step="install"))
+    assert result.outcome == "failed"
+    assert (host.live_release.commit, host.dependencies) == (commit_of("a"), commit_of("a"))
+
+
+def test_data_is_restored_only_when_a_migration_failed_after_a_snapshot(host: SimulatedHost) -> None:
+    revert(account_in(host, State.SNAPSHOT, State.INSTALL), SimulatedFailure(step="install"))
+    assert "restore" not in host.calls
+
+
+def test_restored_data_denies_the_release(host: SimulatedHost) -> None:
+    """lessons.md L42"""
+    account = account_in(host, State.SNAPSHOT, State.INSTALL, State.MIGRATE)
+    assert revert(account, SimulatedFailure(step="migrate")).outcome == "rolled_back"
+    assert host.calls.index("restore") < host.calls.index("place a"), "data first, while its code is here"
+    assert commit_of("b") in account.parts.decisions.denied
+
+
+def test_a_reversal_that_fails_stays_open_and_is_finished_later(host: SimulatedHost) -> None:
+    account = account_in(host, State.INSTALL)
+    host.fails["place a"] = InconsistentError(reason="in the way")
+    assert revert(account, SimulatedFailure(step="install")).outcome == "inconsistent"
+    assert account.record.state is State.REVERT
+    host.fails.clear()
+    assert revert_again(account).outcome == "failed"
+    assert host.live_release.commit == commit_of("a")
