@@ -218,7 +218,8 @@ def _living_owner(path: Path, descriptor: int) -> Owner | None:
             return None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    holding = {holder.pid for holder in processes.holders(path)}
+    # Elsewhere than in /proc one sees who has the file open, not who has locked it.
+    holding = {holder.pid for holder in processes.holders(path)} if processes.HAS_PROC else set()
     return owner if not holding or owner.pid in holding else None
 
 
