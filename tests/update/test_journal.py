@@ -103,9 +103,10 @@ def test_records_of_one_attempt_are_bounded(path: Path) -> None:
     opened = begun(path)
     opened.append(State.VERIFY)
     opened.append(State.STAGE)
+    for _ in range(MAX_RECORDS - 3):
+        opened.append(State.INSTALL)
     with pytest.raises(TooManyRecords):
-        for _ in range(MAX_RECORDS):
-            opened.append(State.INSTALL)
+        opened.append(State.INSTALL)
     opened.append(State.INCONSISTENT)
     assert journal(path).open_attempt is None
 
