@@ -174,6 +174,38 @@ def test_yes_asks_nothing(checkout: Checkout) -> None:
     assert "[Y/n]" not in said
 
 
+LOCK = """
+version = 1
+revision = 3
+requires-python = ">=3.11"
+
+[[package]]
+name = "shop"
+version = "1.0.0"
+source = { virtual = "." }
+"""
+
+
+def test_after_init_a_uv_project_is_updated_and_well(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The way of a newcomer: init, push a commit, update, status, why, doctor."""
+    scripts = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
+    remote = Remote.make(checkout.path.parent, "shop.git")
+    project = '[project]\nname = "shop"\nversion = "1.0.0"\nrequires-python = ">=3.11"\n'
+    remote.commit({"pyproject.toml": project, "uv.lock": LOCK, "main.py": "", ".gitignore": ".venv\n"})
+    clone = remote.clone(checkout.path.parent / "shop")
+    monkeypatch.chdir(clone.path)
+    assert run(["init"]) == 0
+    commit = remote.commit({"main.py": "print('new')\n"})
+    assert run(["update"]) == 0
+    assert (clone.id_of(), clone.changes()) == (commit, ["?? newleaf.toml"])
+    assert (clone.path / ".venv/bin/python").exists()
+    assert [run([verb]) for verb in ("status", "why", "doctor", "init")] == [0, 0, 0, 0]
+    assert "0 problem(s), 1 warning(s)" in capsys.readouterr().out
+
+
 def test_notes_are_grouped_by_how_much_they_matter() -> None:
     notes = [Note("found", "f"), Note("cannot", "c", "do"), Note("attention", "a"), Note("cannot", "d")]
     assert list(describe_notes(notes)) == [

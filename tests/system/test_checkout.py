@@ -9,7 +9,7 @@ import pytest
 from newleaf.core.errors import CommandFailed
 from newleaf.core.findings import CheckoutFacts, GitSetting
 from newleaf.core.git_errors import NotACheckout
-from newleaf.system.checkout import git_version, read_checkout
+from newleaf.system.checkout import count_unpushed, git_version, read_checkout
 from newleaf.system.commands import Runner
 from tests.support.repositories import Checkout, Link, Remote, git_environment
 
@@ -68,6 +68,24 @@ def test_commits_that_no_remote_has_are_counted(checkout: Checkout) -> None:
     checkout.write("a.txt", "mine\n")
     checkout.git("commit", "-qam", "Mine")
     assert facts(checkout.path).unpushed == 1
+
+
+def test_commits_that_the_updater_fetched_are_on_the_remote(
+    remote: Remote, checkout: Checkout, tmp_path: Path
+) -> None:
+    """An update moves the branch, and leaves origin/main where it was."""
+    own = Remote.make(tmp_path, "own")
+    commit = remote.commit({"a.txt": "2\n"})
+    own.git("fetch", "-q", remote.url, commit)
+    own.git("update-ref", "refs/newleaf/fetched/0", commit)
+    checkout.git("fetch", "-q", remote.url, commit)
+    checkout.git("reset", "-q", "--hard", commit)
+    found = facts(checkout.path)
+    assert found.unpushed == 1
+    assert count_unpushed(found, own.path, Runner(), git_environment(tmp_path)) == 0
+    assert count_unpushed(found, tmp_path / "none", Runner(), git_environment(tmp_path)) == 1
+    checkout.git("commit", "-q", "--allow-empty", "-m", "Mine")
+    assert count_unpushed(facts(checkout.path), own.path, Runner(), git_environment(tmp_path)) == 1
 
 
 def test_changes_are_listed_and_untracked_files_are_none(checkout: Checkout) -> None:

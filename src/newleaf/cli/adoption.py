@@ -25,7 +25,7 @@ from newleaf.core.start_choice import choose_project
 from newleaf.core.toml import format_file, format_value
 from newleaf.core.wish import Entry, Wish
 from newleaf.system import files
-from newleaf.system.checkout import read_checkout
+from newleaf.system.checkout import count_unpushed, read_checkout
 from newleaf.system.commands import Runner
 from newleaf.system.configuration import read_file, write_app_file, write_host_file
 from newleaf.system.known_apps import KnownApp, known_apps, note_app, sharing_checkout
@@ -94,6 +94,7 @@ def make_plan(request: Request, runner: Runner) -> Plan:
     host_said = _sound_fragment(host_path, tracked=False)
     _check_asked(request, (app_path, said), (host_path, host_said))
     _check_state(known)
+    checkout = replace(checkout, unpushed=count_unpushed(checkout, state / "git", runner, request.environ))
     sharing = sharing_checkout(known_apps(request.notes), top, state)
     wish = replace(wish, sharing=tuple(app.name for app in sharing), host_settings=_values(host_said))
     proposal = propose(findings, checkout, wish)

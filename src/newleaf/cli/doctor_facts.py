@@ -28,7 +28,7 @@ from newleaf.core.names import HEADS, TAGS, host_of, shown
 from newleaf.core.patient import GitFacts, Patient, RemoteAnswer, RunFacts, SecretFile, StateFacts, Trouble
 from newleaf.core.settings import KEYS
 from newleaf.core.soundness import find_problems
-from newleaf.system.checkout import git_version, read_checkout
+from newleaf.system.checkout import count_unpushed, git_version, read_checkout
 from newleaf.system.files import read_lines, read_record
 from newleaf.system.git import OLDEST_GIT, Git
 from newleaf.system.http import HttpRequest
@@ -68,7 +68,7 @@ class Subject:
         Raises: SettingsInvalid and its kin when there are no settings to go by.
         """
         settings = self.host.settings
-        checkout = ask(lambda: read_checkout(self.host.place.top, self.host.runner, self.host.environ))
+        checkout = ask(self._checkout)
         remote = ask(self._remote)
         return Patient(
             git=self._git(checkout),
@@ -86,6 +86,13 @@ class Subject:
         )
 
     # --- git ----------------------------------------------------------------------------
+
+    def _checkout(self) -> CheckoutFacts:
+        """Raises: NewleafError."""
+        host = self.host
+        found = read_checkout(host.place.top, host.runner, host.environ)
+        unpushed = count_unpushed(found, host.state / "git", host.runner, host.environ)
+        return replace(found, unpushed=unpushed)
 
     def _remote(self) -> RemoteAnswer:
         """Raises: NewleafError."""

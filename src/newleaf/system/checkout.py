@@ -41,6 +41,21 @@ def read_checkout(
     return _Reader(folder, runner, os.environ if environment is None else environment).facts()
 
 
+def count_unpushed(
+    checkout: CheckoutFacts, own: Path, runner: Runner, environment: Mapping[str, str] | None = None
+) -> int:
+    """The commits of a checkout that no remote has, by what the updater fetched into `own` as well.
+
+    An update moves the checkout without touching its remote-tracking branches.
+    Raises: ProgramMissing, CommandFailed, CommandTimedOut.
+    """
+    if not checkout.unpushed:
+        return 0
+    return _Reader(Path(checkout.top), runner, os.environ if environment is None else environment).unpushed(
+        own
+    )
+
+
 def git_version(runner: Runner) -> tuple[int, ...]:
     """The version of the git program. Raises: ProgramMissing, CommandFailed."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
@@ -78,7 +93,7 @@ class _Reader:
             remotes=remotes,
             tags=tuple(self._lines("for-each-ref", "--format=%(refname:lstrip=2)", "refs/tags")),
             changed=self._changed(),
-            unpushed=self._unpushed(head, remotes),
+            unpushed=self.unpushed() if head and remotes else 0,
             operation=next((word for name, word in OPERATIONS.items() if (git_folder / name).exists()), None),
             tracked=tracked,
             embedded=embedded,
@@ -141,10 +156,12 @@ class _Reader:
                     next(entries, None)
         return tuple(changed)
 
-    def _unpushed(self, head: str | None, remotes: Mapping[str, str]) -> int:
-        if not head or not remotes:
-            return 0
-        return int(self._line("rev-list", "--count", "HEAD", "--not", "--remotes") or 0)
+    def unpushed(self, own: Path | None = None) -> int:
+        """Commits of HEAD that no remote has, as far as the checkout's refs and the updater's own know."""
+        fetched = ("for-each-ref", "--format=%(objectname)", "refs/newleaf")
+        known = self._lines(f"--git-dir={own}", *fetched) if own and (own / "HEAD").exists() else []
+        asked = ("rev-list", "--count", "--ignore-missing", "HEAD", "--not", "--remotes", "--tags")
+        return int(self._line(*asked, *known) or 0)
 
     def _lines(self, *arguments: str) -> list[str]:
         return [line for line in self._check(*arguments).splitlines() if line]
