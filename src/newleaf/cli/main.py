@@ -16,7 +16,7 @@ from newleaf.core.errors import NewleafError
 
 VERBS = {
     "init": "newleaf.cli.init",
-    "check": "newleaf.cli.update",
+    "check": "newleaf.cli.check",
     "update": "newleaf.cli.update",
     "rollback": "newleaf.cli.update",
     "status": "newleaf.cli.status",

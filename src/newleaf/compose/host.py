@@ -16,7 +16,6 @@ from newleaf.core.errors import RemoteUnknown, RepositoryUnnamed
 from newleaf.core.fragments import Sources, load
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings import Facts, Settings, resolve
-from newleaf.system import files
 from newleaf.system.place import Place, record_identity
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from newleaf.agent.origin import Origin
     from newleaf.agent.status import StatusFile
     from newleaf.agent.target import Resolver
+    from newleaf.core.records import Status
     from newleaf.system.commands import Runner
     from newleaf.system.git import Git
     from newleaf.system.github import Github
@@ -252,11 +252,14 @@ class Host:
 
     def status(self) -> dict[str, Any]:
         """The published status, with what runs now."""
+        return self.status_file.current(self.unknown_status())
+
+    def unknown_status(self) -> Status:
+        """What is said before anything was published."""
         from newleaf.core.records import Status
 
         identity = self.identity
-        unknown = Status("checking", now(), identity.computer, identity.app, identity.channel)
-        return self.status_file.current(unknown)
+        return Status("checking", now(), identity.computer, identity.app, identity.channel)
 
     def report_ready(self, tree: Path) -> None:
         """Reports this very process as the daemon. Raises: CorruptFile, NewerSchema and their kin."""
@@ -299,5 +302,7 @@ class Host:
             yield
 
     def clear_signal(self) -> None:
-        """Takes the signal away."""
-        files.remove(self.state / "update_available.json")
+        """Takes the signal away: its target is here, or is no longer ahead."""
+        from newleaf.agent.signal import SignalFile
+
+        SignalFile(self.state).remove()

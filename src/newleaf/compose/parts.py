@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from newleaf.compose.host import Host, now
-from newleaf.core.records import AttemptRecord
+from newleaf.core.records import AttemptRecord, Status
 from newleaf.core.release import Release
 from newleaf.update.parts import TargetParts
 from newleaf.update.transaction import Transaction
@@ -81,7 +81,17 @@ class HostParts:
         from newleaf.agent.update_log import UpdateLog
 
         host = self._host
-        return Reporter(host.status_file, UpdateLog(host.state, now), lambda _: None, host.watch)
+        log = UpdateLog(host.state, now)
+        return Reporter(host.status_file, log, self._notify, host.watch)
+
+    def _notify(self, status: Status) -> None:
+        notify = self._host.settings.notify
+        if notify.urls:
+            from newleaf.agent.notices import Notices
+            from newleaf.agent.watch_file import WatchFile
+
+            allowed, memory = frozenset(notify.allow_private), WatchFile(self._host.state)
+            Notices(tuple(notify.urls), allowed, self._host.http, memory, self.reporter.line).post(status)
 
     def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
         """What the release's own copy of the settings governs."""
