@@ -35,14 +35,21 @@ class Checked:
     notes: tuple[str, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
-        """The record of `check --json`."""
+        """The record of `check --json`: the words of the signal, then both releases in full."""
         return {
             "outcome": self.outcome,
             "channel": self.channel,
-            "current": self.current.as_record(),
-            "available": self.available.as_record() if self.available else None,
+            "current": self._word(self.current),
+            "available": self._word(self.available) if self.available else None,
+            "from": self.current.as_record(),
+            "to": self.available.as_record() if self.available else None,
             "notes": list(self.notes),
         }
+
+    def _word(self, release: Release) -> str:
+        """A release as the signal names it: on alpha by its commit, else by its version."""
+        is_commit = self.channel == "alpha" and not release.tag
+        return release.commit if is_commit else release.version or release.commit
 
 
 class HostFacts(Protocol):
