@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.agent.jobs import busy, running_jobs
+from newleaf.agent.jobs import busy
 from newleaf.core.errors import StateDirectoryUnsafe
 from newleaf.core.job_errors import UpdateInstalling
-from newleaf.system.busy_lock import probe, quiet
+from newleaf.system.busy_lock import probe, quiet, running_jobs
 from tests.support.children import python
 
 QUIET = """

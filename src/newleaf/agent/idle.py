@@ -14,7 +14,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from newleaf.agent.jobs import running_jobs
 from newleaf.core.errors import NewleafError
 from newleaf.core.gates import Idle
 from newleaf.core.sections import Gates
@@ -59,7 +58,7 @@ def _ask_lock(sources: IdleSources) -> str:
         return error.message
     if probe.is_idle:
         return ""
-    named = ", ".join(running_jobs())
+    named = ", ".join(busy_lock.running_jobs())
     mine = any(holder.pid == os.getpid() for holder in probe.holders)
     return f"{probe} ({named})" if mine and named else str(probe)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +21,6 @@ from newleaf.system.known_apps import known_apps, notes_folder
 from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, find_place
 
 POLL_SECONDS = 0.02
-
-_running: dict[int, str] = {}
-_counting = threading.Lock()
 
 
 class Busy:
@@ -54,8 +50,7 @@ class Busy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lock, descriptor = self._entered.pop()
-        with _counting:
-            _running.pop(descriptor, None)
+        busy_lock.forget_job(descriptor)
         lock.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> None:
@@ -84,8 +79,7 @@ class Busy:
         return lock, lock.__enter__()
 
     def _begin(self, lock: AbstractContextManager[int], descriptor: int) -> None:
-        with _counting:
-            _running[descriptor] = self._job
+        busy_lock.name_job(descriptor, self._job)
         self._entered.append((lock, descriptor))
 
 
@@ -108,12 +102,6 @@ def find_state(selection: Selection) -> Path:
     if named:
         return Path(named).expanduser().absolute()
     return find_place(selection, Path.cwd(), os.environ, lambda: known_apps(notes_folder())).state
-
-
-def running_jobs() -> tuple[str, ...]:
-    """The jobs of this process that have a name, in the order in which they began."""
-    with _counting:
-        return tuple(name for name in _running.values() if name)
 
 
 def _refuse_in_event_loop() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from newleaf.system.locks import kept_from_children, open_lock, try_lock
 BUSY_LOCK = "busy.lock"
 LOOK_SECONDS = 0.03
 POLL_SECONDS = 0.003
+
+_names: dict[int, str] = {}
+_naming = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,24 @@ def try_shared(descriptor: int) -> bool:
 def wait_shared(descriptor: int) -> None:
     """Takes the lock for a job as soon as nothing changes the live tree."""
     fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def name_job(descriptor: int, name: str) -> None:
+    """Remembers, in this process, what the job is called that holds the lock by this descriptor."""
+    with _naming:
+        _names[descriptor] = name
+
+
+def forget_job(descriptor: int) -> None:
+    """The job has ended."""
+    with _naming:
+        _names.pop(descriptor, None)
+
+
+def running_jobs() -> tuple[str, ...]:
+    """The jobs of this process that have a name, in the order in which they began."""
+    with _naming:
+        return tuple(name for name in _names.values() if name)
 
 
 def _take_alone(descriptor: int) -> bool:
