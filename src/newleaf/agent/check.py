@@ -95,7 +95,7 @@ class Check:
         ignored = self.ignored(rule, live, denied)
         choice = self._resolve(rule, live)
         decision = decide(live.commit, choice.target, choice.message, denied)
-        notes = tuple(note for note in (ignored, decision.reason, choice.cure) if note)
+        notes = tuple(note for note in (decision.reason, choice.cure, ignored) if note)
         if choice.target is None or not decision.move:
             self.signal.remove()
             return Checked(decision.outcome, rule.channel, live, notes=notes)
