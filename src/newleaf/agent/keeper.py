@@ -38,7 +38,7 @@ class Keeper:
     state: Path
     settings: Restart
     folder: Path
-    env: Mapping[str, str]
+    env: Callable[[], Mapping[str, str]]
     runner: Runner
     commits: Callable[[Release, Release], int]
     now: Callable[[], datetime]
@@ -64,7 +64,7 @@ class Keeper:
             case "none":
                 return Restarted("restart.mode is none", skipped=True)
             case "command":
-                run_restart_command(self.runner, self.settings.command or (), self.folder, self.env)
+                run_restart_command(self.runner, self.settings.command or (), self.folder, self.env())
                 return Restarted("restart.command succeeded")
             case "launcher":
                 raise LauncherMissing

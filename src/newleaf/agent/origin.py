@@ -8,8 +8,7 @@ from datetime import datetime
 
 from newleaf.core import channels, names, versions
 from newleaf.core.channels import Choice, Rule
-from newleaf.core.errors import NewleafError, TreeRefused, WrongApp
-from newleaf.core.gates import Unknown
+from newleaf.core.errors import TreeRefused, WrongApp
 from newleaf.core.release import CommitId, Release
 from newleaf.core.requests import Request
 from newleaf.core.settings import Settings
@@ -74,7 +73,7 @@ class Origin:
         return choice
 
     def fetch(self, target: Release) -> Release:
-        """Brings the objects, unless they are here; adds the version that the tree says, where no tag does."""
+        """Brings the objects, unless they are here; adds the version of the tree where no tag says one."""
         if not self.git.has(target.commit):
             self._fetch(target)
         return target if target.version else replace(target, version=self.version_of(target.commit))
@@ -104,12 +103,12 @@ class Origin:
         ordered: Mapping[str, bytes] = {path: found[path] for path in wanted if path in found}
         return versions.version_of_tree(app.version_file, ordered, tag_version)
 
-    def released_at(self, target: Release) -> datetime | Unknown:
-        """When a release was published, else when its commit was made."""
-        try:
-            return self._published.get(target.commit) or self.git.commit_time(target.commit)
-        except NewleafError as error:
-            return Unknown(error.message)
+    def released_at(self, target: Release) -> datetime:
+        """When a release was published, else when its commit was made.
+
+        Raises: CommandFailed when its objects are not here.
+        """
+        return self._published.get(target.commit) or self.git.commit_time(target.commit)
 
     def _fetch(self, target: Release) -> None:
         if target.tag:

@@ -242,7 +242,7 @@ class Host:
             self.state,
             self.settings.restart,
             self.folder,
-            self.daemon_environment,
+            lambda: self.daemon_environment,
             self.runner,
             lambda start, target: self.origin.commits(start, target)[0],
             now,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from newleaf.compose.host import Host, now
 from newleaf.core.records import AttemptRecord, Status
 from newleaf.core.release import Release
-from newleaf.update.parts import TargetParts
-from newleaf.update.transaction import Transaction
 
 if TYPE_CHECKING:
     from newleaf.agent.gatekeeper import Gatekeeper
@@ -19,11 +17,15 @@ if TYPE_CHECKING:
     from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
     from newleaf.agent.reporter import Reporter
+    from newleaf.update.parts import TargetParts
+    from newleaf.update.transaction import Transaction
 
 
 def transaction(host: Host) -> Transaction:
     """Everything that an update needs; the caller holds the update lock."""
-    new_id = f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    from newleaf.update.transaction import Transaction
+
+    new_id = f"{now():%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
     return Transaction(HostParts(host), lambda: new_id, host.suspended)
 
 
@@ -52,18 +54,27 @@ class HostParts:
 
     @cached_property
     def gates(self) -> Gatekeeper:
-        from newleaf.agent.gatekeeper import GateFacts, Gatekeeper
+        from newleaf.agent.gatekeeper import GateFacts, Gatekeeper, Moment
         from newleaf.agent.idle import IdleSources, ask_idle
+        from newleaf.core.errors import NewleafError
+        from newleaf.core.gates import Unknown
         from newleaf.core.verdict import parse_budget
         from newleaf.system.lease import LeaseClient
 
         host, settings = self._host, self._host.settings
         gates, computer = settings.gates, settings.app.computer_name
         sources = IdleSources(host.state, gates, host.folder, host.daemon_environment, host.runner, host.http)
+
+        def released_at(target: Release) -> Moment:
+            try:
+                return host.origin.released_at(target)
+            except NewleafError as error:
+                return Unknown(error.message)
+
         facts = GateFacts(
             computer,
             lambda is_quiet: ask_idle(sources, is_quiet=is_quiet),
-            host.origin.released_at,
+            released_at,
             host.history.last_update_at,
             now,
             host.history.restarts,
@@ -110,6 +121,7 @@ class HostParts:
 
     def _make(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
         from newleaf.update.environments import InPlaceEnvironment
+        from newleaf.update.parts import TargetParts
         from newleaf.update.surroundings import Surroundings
         from newleaf.update.target_data import Surface, TargetData
 

@@ -11,7 +11,6 @@ from newleaf.agent.signal import SignalFile
 from newleaf.agent.staleness import Staleness
 from newleaf.agent.watch_file import WatchFile
 from newleaf.compose.host import Host, now
-from newleaf.compose.parts import HostParts
 from newleaf.core.channels import Rule
 from newleaf.core.records import Status
 from newleaf.core.release import Release
@@ -71,6 +70,8 @@ class _StaleWord:
         self._publish("deployed" if is_confirmed else "checking", None)
 
     def _publish(self, word: str, error: str | None) -> None:
+        from newleaf.compose.parts import HostParts
+
         status: Status = self._host.unknown_status()
         told = replace(status, status=word, error=error, running=self._host.keeper.running())
         HostParts(self._host).reporter.publish(told)

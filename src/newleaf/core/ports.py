@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from newleaf.core.channels import Choice
 from newleaf.core.records import AttemptRecord, Status, Waiting
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
+
+if TYPE_CHECKING:
+    from newleaf.core.channels import Choice
 
 OnLine = Callable[[str], None]
 """Is given each line of progress."""
@@ -117,7 +119,7 @@ class Restarts(Protocol):
         ...
 
     def restart(self, attempt: AttemptRecord) -> Restarted:
-        """Asks for the restart, unless a process started since the attempt entered it has reported already."""
+        """Asks for the restart, unless a process that started since then has reported already."""
         ...
 
     def running(self) -> Release | None:

@@ -11,13 +11,15 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown, WrongApp
 from newleaf.core.fragments import APP_FILE, HOST_FILE
 from newleaf.system import files
 from newleaf.system.configuration import read_file
-from newleaf.system.known_apps import KnownApp
+
+if TYPE_CHECKING:
+    from newleaf.system.known_apps import KnownApp
 
 IDENTITY = "identity.json"
 STATE_VARIABLE = "NEWLEAF_STATE_DIR"
