@@ -220,3 +220,14 @@ def test_a_checkout_without_a_commit_is_refused(tmp_path: Path, remote: Remote) 
 
     with pytest.raises(Unborn):
         host.layout.live()
+
+
+def test_a_tree_that_is_there_already_needs_no_lock(host: Host) -> None:
+    """lessons.md L12: going back to the start fails on nobody's lock when nothing was moved."""
+    lock = host.checkout.path / ".git" / "index.lock"
+    lock.write_bytes(b"")
+
+    host.layout.place(host.layout.live(), sideways=True)
+
+    assert host.layout.activate(host.layout.live()) == []
+    assert lock.exists()

@@ -63,7 +63,7 @@ class RemoteUnknownHost(FailedError):
     """the remote {url} shows a host key that this user does not know: {reason}"""
 
     code = "remote_unknown_host"
-    cure = "connect once by hand and compare the key: ssh {host}"
+    cure = "connect once by hand and compare the key: {ssh}"
 
 
 class RemoteUntrusted(FailedError):

@@ -113,7 +113,7 @@ class Git:
     # --- the remote ---------------------------------------------------------------------
 
     def ls_remote(self, *patterns: str) -> dict[str, CommitId]:
-        """The refs of the remote that match `patterns` (full names, `*` matches anything), by name.
+        """The refs of the remote that `patterns` name (in full; a `*` at the end is any rest), by name.
 
         An annotated tag comes twice: its own object, and as `NAME^{}` the commit it stands for. Refs whose
         names break the rules of `core.names` are left out.
@@ -135,7 +135,8 @@ class Git:
         refs: dict[str, CommitId] = {}
         for line in finished.stdout.decode(errors="replace").splitlines():
             commit, _, name = line.partition("\t")
-            if names.is_commit(commit) and names.is_ref(name.removesuffix(PEELED)):
+            plain = name.removesuffix(PEELED)
+            if names.is_commit(commit) and names.is_ref(plain) and _is_asked(plain, patterns):
                 refs[name] = CommitId(commit)
         return refs
 
@@ -351,6 +352,12 @@ class Git:
         self.repository.folder.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
         found = re.search(r"\d+(?:\.\d+)+", self._runner.check(command).text)
         return tuple(int(part) for part in found[0].split(".")) if found else (0,)
+
+
+def _is_asked(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a ref was asked for: git itself matches the ends of names."""
+    starts = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+    return not patterns or name in patterns or name.startswith(starts)
 
 
 def _link(link: Path, target: Path) -> None:

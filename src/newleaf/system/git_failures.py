@@ -24,8 +24,9 @@ from newleaf.core.secrets import mask_text
 
 _SAYS_NOTHING = re.compile(
     r"fatal: (?:Could not read from remote repository|the remote end hung up|early EOF)"
-    r"|fatal: (?:fetch-pack: |index-pack )|Please make sure you have the correct access|and the repository exists|error: .* died of signal|remote: $"
+    r"|fatal: (?:fetch-pack: |index-pack )|error: .* died of signal|remote: *$"
 )
+_SPEAKS = re.compile(r"(?:fatal|error|remote|ssh|kex_exchange_identification|\S+@\S+): ")
 _PREFIX = re.compile(r"(?:fatal|error|remote|warning): ")
 _FAMILIES: tuple[tuple[type[NewleafError], re.Pattern[str]], ...] = (
     (RemoteUnknownHost, re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")),
@@ -33,14 +34,13 @@ _FAMILIES: tuple[tuple[type[NewleafError], re.Pattern[str]], ...] = (
         RemoteWantsCredentials,
         re.compile(
             r"could not read (?:Username|Password)|Authentication failed|Permission denied"
-            r"|terminal prompts disabled|returned error: 40[13]|unable to read askpass|Too many authentication failures|proxy .*407"
+            r"|terminal prompts disabled|returned error: 40[13]|unable to read askpass"
+            r"|Too many authentication failures|from proxy after CONNECT|response 407"
         ),
     ),
     (
         RemoteUntrusted,
-        re.compile(
-            r"SSL certificate|certificate verif|CAfile|self.signed certificate|CERT_|TLS.*certificate", re.I
-        ),
+        re.compile(r"(?i)SSL certificate|certificate verif|CAfile|self.signed certificate|TLS.*certificate"),
     ),
     (
         ObjectsRefused,
@@ -73,21 +73,25 @@ class Failure:
         for family, pattern in _FAMILIES:
             found = next((line for line in self.tail if pattern.search(line)), None)
             if found:
-                return family(url=url, reason=_clean(found), host=_host(self.url))
+                return family(url=url, reason=_clean(found), ssh=_ssh_to(self.url))
         return RemoteUnreachable(url=url, reason=last_words(self.tail, self.status))
 
 
 def last_words(tail: Sequence[str], status: int) -> str:
     """The last line that says a cause, masked."""
-    telling = [line for line in tail if line.strip() and not _SAYS_NOTHING.match(line)]
-    said = telling or [line for line in tail if line.strip()]
-    return _clean(said[-1]) if said else f"git ended with {status} and said nothing"
+    said = [line for line in tail if line.strip()]
+    spoken = [line for line in said if _SPEAKS.match(line)]
+    words = [line for line in spoken if not _SAYS_NOTHING.match(line)] or spoken or said
+    return _clean(words[-1]) if words else f"git ended with {status} and said nothing"
 
 
 def _clean(line: str) -> str:
     return mask_text(_PREFIX.sub("", line.strip(), count=1))
 
 
-def _host(url: str) -> str:
-    rest = url.partition("://")[2] or url
-    return re.split(r"[/:]", rest, maxsplit=1)[0]
+def _ssh_to(url: str) -> str:
+    """The command that connects by hand, with the port and user of the address."""
+    found = re.match(r"ssh://([^/:]+)(?::(\d+))?", url)
+    if not found:
+        return f"ssh {url.partition(':')[0]}"
+    return f"ssh -p {found[2]} {found[1]}" if found[2] else f"ssh {found[1]}"

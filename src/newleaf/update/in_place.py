@@ -65,6 +65,8 @@ class InPlace:
         Raises: what `check_movable` raises, CheckoutLocked, HiddenChange, MoveFailed; the checkout is then as
         it was.
         """
+        if self.record.read() is None and self.tree.head().commit == release.commit:
+            return
         self._free_locks()
         head = self._settle()
         if head.commit != release.commit:
@@ -74,12 +76,13 @@ class InPlace:
 
     def activate(self, release: Release) -> list[str]:
         """Says what became of local changes; those that do not fit stay in `git stash list`."""
-        self._free_locks()
-        self._settle()
-        self._put_back()
-        notes = [*self._notes, *(self._kept(stash, release.name) for stash in self.record.stashes)]
-        self.record.remove()
-        self._notes = []
+        if self.record.read() is not None:
+            self._free_locks()
+            self._settle()
+            self._put_back()
+            self._notes += [self._kept(stash, release.name) for stash in self.record.stashes]
+            self.record.remove()
+        notes, self._notes = self._notes, []
         return notes
 
     # --- questions ----------------------------------------------------------------------
