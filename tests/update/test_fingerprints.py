@@ -17,7 +17,6 @@ from newleaf.update.fingerprints import (
     describe_interpreter,
     difference,
     read_mark,
-    remove_mark,
     write_mark,
 )
 from newleaf.update.inventories import Inventory, Package
@@ -60,8 +59,6 @@ def test_where_there_is_no_mark_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert read_mark(tmp_path / "none" / "mark.json") is None
     assert read_mark(tmp_path / "file" / "mark.json") is None
-    remove_mark(tmp_path / "file" / "mark.json")
-    remove_mark(tmp_path / "mark.json")
 
 
 def test_a_newer_mark_is_neither_read_nor_overwritten(tmp_path: Path) -> None:

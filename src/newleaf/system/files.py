@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import shutil
 import stat
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from newleaf.core.errors import (
 SCHEMA = 1
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+TEMPORARY = ".tmp"
 
 
 def _nothing(event: str, path: Path) -> None:
@@ -43,7 +47,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
 
     Raises: DiskFull, StateDirectoryUnwritable.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}{TEMPORARY}")
     with _explained(path, len(content)):
         try:
             observe("write", path)
@@ -54,7 +58,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
                 file.write(content)
                 file.flush()
                 observe("fsync", path)
-                os.fsync(file.fileno())
+                _sync(file.fileno())
             observe("rename", path)
             os.replace(temporary, path)
         except BaseException:
@@ -71,8 +75,7 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """
     with contextlib.suppress(CorruptFile):
         read_record(path)
-    text = json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False, indent=1)
-    write_whole(path, text.encode() + b"\n")
+    write_whole(path, _encode({"schema": SCHEMA, **record}, indent=1) + b"\n")
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -80,13 +83,9 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
     Raises: CorruptFile, NewerSchema.
     """
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            text = file.read()
-    except FileNotFoundError:
+    text = _read(path)
+    if text is None:
         return None
-    except OSError as error:
-        raise CorruptFile(path=path, reason=_reason(error)) from error
     record = _parse(path, text)
     if record.get("schema", SCHEMA) != SCHEMA:
         _check_schema(path, record["schema"])
@@ -101,19 +100,19 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
     line = _line(record)
     with _explained(path, len(line)):
         observe("append", path)
-        new = not path.exists()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(path, flags, PRIVATE_FILE), "r+b", buffering=0) as file:
-            whole = _whole_lines_length(file.fileno())
-            if whole != os.fstat(file.fileno()).st_size:
-                os.ftruncate(file.fileno(), whole)
-            written = file.write(line)
-            if written != len(line):
-                os.ftruncate(file.fileno(), whole)
-                raise OSError(errno.ENOSPC, "the line did not fit")
+        descriptor = os.open(path, flags, PRIVATE_FILE)
+        try:
+            whole = _whole_lines_length(descriptor)
+            if whole != os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, whole)
+            _write_or_undo(descriptor, line, whole)
             observe("fsync", path)
-            os.fsync(file.fileno())
-        if new:
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
+        if whole == 0:
+            # Also when the file was there: its maker may have been killed before this.
             sync_folder(path.parent)
 
 
@@ -122,13 +121,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
     Raises: CorruptFile for a damaged line before the last, NewerSchema.
     """
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
-            text = file.read()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise CorruptFile(path=path, reason=_reason(error)) from error
+    text = _read(path) or b""
     records = []
     for line in text[: text.rfind(b"\n") + 1].splitlines():
         record = _parse(path, line)
@@ -146,9 +139,12 @@ def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file (or the symlink itself), durably; absent is fine."""
+    """Removes a file (or the symlink itself), durably; absent is fine.
+
+    Raises: StateDirectoryUnwritable.
+    """
     observe("remove", path)
-    with contextlib.suppress(FileNotFoundError):
+    with _explained(path, 0), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.unlink()
         sync_folder(path.parent)
 
@@ -158,7 +154,7 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         observe("fsync", folder)
-        os.fsync(descriptor)
+        _sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -178,6 +174,7 @@ def prepare_state_directory(folder: Path) -> None:
         raise StateDirectoryUnsafe(path=folder, reason="belongs to another user", mend=mend)
     if stat.S_IMODE(found.st_mode) & 0o022:
         raise StateDirectoryUnsafe(path=folder, reason="can be written by others", mend=f"chmod 700 {folder}")
+    _remove_leftovers(folder)
 
 
 def require_free(folder: Path, needed_bytes: int) -> None:
@@ -202,7 +199,63 @@ def size(count: int) -> str:
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    return json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _encode({"schema": SCHEMA, **record}, separators=(",", ":")) + b"\n"
+
+
+def _encode(record: Mapping[str, Any], **form: Any) -> bytes:
+    """JSON in UTF-8; in escapes where a text is none, as names of files may be bytes."""
+    try:
+        return json.dumps(record, ensure_ascii=False, **form).encode()
+    except UnicodeEncodeError:
+        return json.dumps(record, **form).encode()
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a file; None when absent. A pipe in its place would otherwise be waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CorruptFile(path=path, reason=_reason(error)) from error
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as error:
+        raise CorruptFile(path=path, reason=_reason(error)) from error
+    finally:
+        os.close(descriptor)
+
+
+def _write_or_undo(descriptor: int, line: bytes, length_before: int) -> None:
+    """Writes the whole line, or nothing."""
+    unwritten = memoryview(line)
+    try:
+        while unwritten:
+            unwritten = unwritten[os.write(descriptor, unwritten) :]
+    except OSError:
+        os.ftruncate(descriptor, length_before)
+        raise
+
+
+def _sync(descriptor: int) -> None:
+    """Brings what was written to the disk itself; on macOS fsync alone stops at the disk's own memory."""
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files of processes that were killed while they wrote."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        writer = path.name.split(".")[-3]
+        with contextlib.suppress(OSError, ValueError):
+            try:
+                os.kill(int(writer), 0)
+            except ProcessLookupError:
+                path.unlink()
 
 
 def _parse(path: Path, text: bytes) -> dict[str, Any]:
@@ -243,7 +296,7 @@ def _explained(path: Path, needed: int) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(path.parent).free
             raise DiskFull(path=path.parent, free=size(free), needed=size(needed)) from error
-        raise StateDirectoryUnwritable(path=path, reason=_reason(error)) from error
+        raise StateDirectoryUnwritable(path=path.parent, reason=f"{path.name}: {_reason(error)}") from error
 
 
 def _reason(error: OSError) -> str:

@@ -7,7 +7,6 @@ so, and only a success makes it whole again. A mark that cannot be read is no ma
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,13 +75,7 @@ def write_mark(path: Path, mark: Mark) -> None:
     try:
         files.write_record(path, msgspec.to_builtins(mark))
     except StateDirectoryUnwritable as error:
-        raise InstallFailed(what="noting what is installed", reason=error.message) from error
-
-
-def remove_mark(path: Path) -> None:
-    """Removes the mark; absent is fine."""
-    with contextlib.suppress(NotADirectoryError):
-        files.remove(path)
+        raise InstallFailed(what="noting what is installed", reason=error.facts["reason"]) from error
 
 
 def difference(installed: Mapping[str, str], asked: Mapping[str, str]) -> str | None:

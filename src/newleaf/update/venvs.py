@@ -8,6 +8,7 @@ from pathlib import Path
 
 from newleaf.core.install_errors import InstallFailed
 from newleaf.core.manifest import is_python_wanted
+from newleaf.system import files
 from newleaf.update.asides import hide_from_git
 from newleaf.update.faults import find_fault
 from newleaf.update.fingerprints import (
@@ -15,7 +16,6 @@ from newleaf.update.fingerprints import (
     Mark,
     describe_interpreter,
     read_mark,
-    remove_mark,
     write_mark,
 )
 from newleaf.update.inventories import take_inventory
@@ -103,4 +103,4 @@ class Venv:
         inventory = take_inventory(self.path)
         write_mark(self.path / MARK, Mark("installed", place, parts, interpreter, moving, inventory))
         if self.needs.kind is Kind.COMMAND:
-            remove_mark(self.beside)
+            files.remove(self.beside)
