@@ -43,7 +43,7 @@ class Origin:
         settings, source = self.settings.deployment, self.settings.source
         branch = source.branch
         if request.branch is not None:
-            branch = names.require_branch(request.branch)
+            branch = names.require_branch(request.branch).removeprefix(names.HEADS)
         exact = self._exact(request)
         return Rule(
             channel="alpha" if request.branch else settings.channel,
