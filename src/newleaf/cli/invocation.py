@@ -62,6 +62,8 @@ class Invocation:
             self.answer(outcome)
             return
         click.echo(f"{click.style('newleaf:', fg='red')} {error.message}", err=True)
+        for line in getattr(error, "lines", ()):
+            click.echo(f"  | {line}", err=True)
         if error.advice:
             click.echo(f"  {error.advice}", err=True)
 

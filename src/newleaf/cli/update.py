@@ -99,6 +99,8 @@ def describe(result: Result) -> Iterator[str]:
         yield f"  waits for {waiting.gate}: {waiting.reason}"
     for error in result.errors:
         yield f"  {click.style(str(error['code']), fg='red')}: {error['message']}"
+        for line in error.get("lines", ()):
+            yield f"    | {line}"
         if error.get("cure"):
             yield f"    {error['cure']}"
     for note in result.notes:

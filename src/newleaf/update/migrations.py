@@ -169,7 +169,7 @@ class _Talk:
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._heard = b""
         self._doing = ""
-        self._failed: MigrationFailed | None = None
+        self._failed: tuple[str, str, Sequence[str]] | None = None
         self._write()
 
     def print(self, line: str) -> None:
@@ -193,25 +193,26 @@ class _Talk:
         Raises: MigrationFailed unless all is done.
         """
         if self._failed:
-            raise self._failed
+            # Only now all of its output is here too.
+            script, reason, trace = self._failed
+            raise self._failure(script, reason, trace)
         if len(self.done) < len(self._plan.scripts):
             how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
             during = f" during {self._doing}()" if self._doing else ""
             raise self.failure(f"its process ended {how}{during}")
 
-    def failure(self, reason: str, trace: Sequence[str] = ()) -> MigrationFailed:
+    def failure(self, reason: str) -> MigrationFailed:
         """The failure of the script that is being run."""
         script = self._plan.scripts[min(len(self.done), len(self._plan.scripts) - 1)]
+        return self._failure(script.path, reason, ())
+
+    def _failure(self, script: str, reason: str, trace: Sequence[str]) -> MigrationFailed:
         lines = [*self._lines, *map(self._mask, trace)][-KEPT_LINES:]
-        return MigrationFailed(script=script.path, reason=self._mask(reason), lines=lines)
+        return MigrationFailed(script=script, reason=self._mask(reason), lines=lines)
 
     def _take(self, event: str, script: str, facts: Mapping[str, Any]) -> None:
         if event == "failed":
-            self._failed = MigrationFailed(
-                script=script,
-                reason=self._mask(facts["reason"]),
-                lines=[*self._lines, *map(self._mask, facts["lines"])][-KEPT_LINES:],
-            )
+            self._failed = (script, facts["reason"], facts["lines"])
         elif script != self._plan.scripts[len(self.done)].path:
             raise ValueError(script)
         elif event == "asks":
