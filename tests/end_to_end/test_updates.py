@@ -339,6 +339,26 @@ def test_a_wrong_setting_is_a_usage_error_in_one_object(deployment: Deployment) 
     assert "Traceback" not in answer.errors
 
 
+def test_a_bad_window_is_a_usage_error_before_anything_begins(deployment: Deployment) -> None:
+    deployment.host_settings('[gates]\nwindow = "Someday 01:00-05:00"\n')
+    deployment.release("1.1.0")
+    answer = deployment.run("update")
+    assert (answer.code, answer.outcome) == (2, "usage")
+    assert "gates.window" in answer.record["errors"][0]["message"]
+    assert deployment.states() == []
+
+
+def test_a_host_that_requires_signatures_takes_nothing_unverified(deployment: Deployment) -> None:
+    signers = deployment.folder / "signers"
+    signers.touch()
+    deployment.host_settings(f'[security]\nrequire = "tags"\nsigners = "{signers}"\n')
+    head = deployment.head()
+    deployment.release("1.1.0")
+    answer = deployment.run("update")
+    assert (answer.code, answer.record["errors"][0]["code"]) == (5, "signatures_unverified")
+    assert deployment.head() == head
+
+
 JOURNALED = 7
 """Records of the journal before the one that ends a plain update with a migration and a snapshot."""
 

@@ -91,6 +91,9 @@ class SimulatedHost:
         self.attempts += 1
         return f"attempt-{self.attempts}"
 
+    def require_sound(self) -> None:
+        self.called("require sound")
+
     def clear_signal(self) -> None:
         self.signal = False
 
@@ -233,3 +236,4 @@ class _Parts:
         self.decisions, self.parts_for = host.decisions, host.parts_for
         self.source = self.layout = self.restarts = self.gates = self.reporter = host
         self.clear_signal, self.now = host.clear_signal, host.now
+        self.require_sound = host.require_sound

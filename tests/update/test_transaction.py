@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.errors import NoSnapshot, NoWayBack
+from newleaf.core.errors import NoSnapshot, NoWayBack, UsageError
 from newleaf.core.requests import Request
 from tests.support.simulated_host import Killed, SimulatedFailure, SimulatedHost, commit_of, release_of
 
@@ -120,3 +120,10 @@ def test_a_rollback_that_was_killed_is_finished_by_the_next_update(host: Simulat
         host.transaction().rollback(REQUEST, with_data=False)
     assert host.transaction().update(REQUEST).outcome == "ok"
     assert host.live_release.commit == host.dependencies == commit_of("a")
+
+
+def test_settings_that_are_not_sound_begin_no_attempt(host: SimulatedHost) -> None:
+    host.fails["require sound"] = UsageError(reason="gates.window says nothing")
+    with pytest.raises(UsageError):
+        host.transaction().update(REQUEST)
+    assert not (host.state / "journal.jsonl").exists()

@@ -12,6 +12,7 @@ from newleaf.core.errors import TreeRefused, WrongApp
 from newleaf.core.release import CommitId, Release
 from newleaf.core.requests import Request
 from newleaf.core.settings import Settings
+from newleaf.core.trust import require_trusted
 from newleaf.system.git import Git
 
 Resolve = Callable[[Rule, Release], Choice]
@@ -79,7 +80,8 @@ class Origin:
         return target if target.version else replace(target, version=self.version_of(target.commit))
 
     def verify(self, target: Release, *, sideways: bool) -> None:
-        """Raises: TreeRefused, WrongApp, and what the layout refuses."""
+        """Raises: SignaturesUnverified, BelowFloor, TreeRefused, WrongApp, and what the layout refuses."""
+        require_trusted(self.settings.security, target)
         faults = self.git.tree_faults(target.commit)
         if faults:
             raise TreeRefused(name=target.name, faults="; ".join(faults))

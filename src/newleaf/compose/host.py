@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from newleaf.core.errors import RemoteUnknown, RepositoryUnnamed
-from newleaf.core.fragments import Sources, load
+from newleaf.core.fragments import Loaded, Sources, load
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings import Facts, Settings, resolve
 from newleaf.system.place import Place, record_identity
@@ -55,9 +55,14 @@ class Host:
     # --- what it is ---------------------------------------------------------------------
 
     @cached_property
+    def loaded(self) -> Loaded:
+        """The settings of the running release's copy of the app's file, and where each was said."""
+        return load(self.sources)
+
+    @cached_property
     def settings(self) -> Settings:
-        """The settings of the running release's copy of the app's file."""
-        return self._resolved(self.sources)
+        """The settings of the running release's copy, with what this host's facts decide."""
+        return self._resolved(self.loaded)
 
     @property
     def state(self) -> Path:
@@ -74,8 +79,8 @@ class Host:
         settings = self.settings
         return Identity(settings.app.name, settings.app.computer_name, settings.deployment.channel)
 
-    def _resolved(self, sources: Sources) -> Settings:
-        return resolve(load(sources).settings, Facts(socket.gethostname(), self.config.origin))
+    def _resolved(self, loaded: Loaded) -> Settings:
+        return resolve(loaded.settings, Facts(socket.gethostname(), self.config.origin))
 
     def settings_of(self, commit: CommitId) -> Settings:
         """The settings with the app's file as `commit` has it, or as it lies there untracked."""
@@ -83,7 +88,7 @@ class Host:
         content = self.git.show(commit, path)
         if content is None and self.git.show(self.layout.live().commit, path) is None:
             return self.settings
-        return self._resolved(self.sources.with_app_file(content, f"{path} of {commit[:9]}"))
+        return self._resolved(load(self.sources.with_app_file(content, f"{path} of {commit[:9]}")))
 
     @property
     def app_path(self) -> str:

@@ -111,6 +111,12 @@ class HostParts:
             self._made[key] = self._make(release, attempt)
         return self._made[key]
 
+    def require_sound(self) -> None:
+        """Raises: SettingsInvalid."""
+        from newleaf.core.soundness import require_sound
+
+        require_sound(self._host.loaded)
+
     def clear_signal(self) -> None:
         """Takes the signal away."""
         self._host.clear_signal()

@@ -72,6 +72,13 @@ class Parts(Protocol):
         """What the release's own copy of the settings governs."""
         ...
 
+    def require_sound(self) -> None:
+        """Refuses settings that a part would refuse only when it comes to use them.
+
+        Raises: SettingsInvalid.
+        """
+        ...
+
     def clear_signal(self) -> None:
         """Takes the signal away: its target is here, or is no longer ahead."""
         ...

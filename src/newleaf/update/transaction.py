@@ -110,6 +110,7 @@ class Transaction:
     def _begin(
         self, live: Release, target: Release, state: State, request: Request, **detail: object
     ) -> Result:
+        self.parts.require_sound()
         self.parts.journal.begin(self.new_id(), live, target, state, origin=request.origin, **detail)
         return Attempt(self.parts, request).walk(fresh=True)
 
