@@ -1,8 +1,8 @@
 """Which releases this host trusts, by the settings that are its own.
 
-Rules: a release below the floor is refused, and so is one whose version is not known where there is a
-floor (threats.md T1); where signatures are required nothing is taken, because this version cannot verify them: to
-pretend would be worse.
+Rules: a release below the floor is refused, and so is one whose version is not known where there is one
+(threats.md T1); where signatures are required nothing is taken, because this version cannot verify them, and
+to pretend would be worse.
 """
 
 from __future__ import annotations
