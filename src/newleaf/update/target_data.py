@@ -19,6 +19,7 @@ from newleaf.core.release import CommitId, Release
 from newleaf.core.settings import Settings
 from newleaf.system.commands import Runner
 from newleaf.system.git import Git
+from newleaf.update.history import History
 from newleaf.update.migrations import Ground, child_environment, find_python, read_state, run_plan
 from newleaf.update.restoration import restore
 from newleaf.update.snapshots import Snapshots
@@ -56,6 +57,7 @@ class TargetData:
     def snapshot(self) -> str:
         """Raises: StatePathRefused, SnapshotFailed, DiskFull."""
         snapshots = Snapshots(self.surface.state)
+        snapshots.prune(self._completed(), self.attempt, self.settings.update.keep_releases)
         paths = self.settings.update.state_paths
         taken = snapshots.take(self.attempt, self.surface.folder, paths, self.surface.now())
         notes = "; ".join(taken.manifest.notes)
@@ -88,6 +90,10 @@ class TargetData:
         }
         python_path = self.settings.app.python_path or ()
         return child_environment(self.surface.environ, self.surface.folder, python_path, facts)
+
+    def _completed(self) -> set[str]:
+        entries = History(self.surface.state / "history.jsonl").entries()
+        return {entry.attempt for entry in entries if entry.attempt and entry.outcome == "updated"}
 
     def _plan(self) -> Plan:
         span = Span.between(self.start.version, self.target.version)
