@@ -37,14 +37,27 @@ def test_the_hosts_file_has_the_channel_and_the_branch() -> None:
     assert host_values(proposed()) == {"deployment.channel": "alpha", "source.branch": "main"}
 
 
+KNOWN = frozenset({"origin/main", "origin/dev"})
+
+
 @pytest.mark.parametrize(
-    ("branch", "default", "chosen"),
-    [("feature/x", "main", "feature/x"), (None, "trunk", "trunk"), (None, None, "main")],
+    ("facts", "chosen"),
+    [
+        ({"branch": "dev", "remote_branches": KNOWN}, "dev"),
+        ({"branch": "mine", "remote_branches": KNOWN, "default_branch": "trunk"}, "trunk"),
+        ({"branch": "mine", "upstream_remote": "origin", "upstream_branch": "dev"}, "dev"),
+        (
+            {"branch": "dev", "upstream_remote": "fork", "upstream_branch": "x", "remote_branches": KNOWN},
+            "dev",
+        ),
+        ({"branch": "never-fetched"}, "never-fetched"),
+        ({"branch": "dev", "remotes": {}}, "dev"),
+        ({"branch": None, "default_branch": "trunk"}, "trunk"),
+        ({"branch": None}, "main"),
+    ],
 )
-def test_the_branch_is_the_one_checked_out_else_the_remotes_default(
-    branch: str | None, default: str | None, chosen: str
-) -> None:
-    checkout = replace(CHECKOUT, branch=branch, default_branch=default)
+def test_the_branch_is_one_that_the_remote_has(facts: dict[str, Any], chosen: str) -> None:
+    checkout = replace(CHECKOUT, **facts)
     assert host_values(proposed(checkout=checkout))["source.branch"] == chosen
 
 

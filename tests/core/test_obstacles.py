@@ -85,6 +85,11 @@ CASES: dict[str, tuple[Situation, str, str]] = {
     ),
     "interrupted": (with_checkout(operation="rebase"), "attention", "a rebase is under way"),
     "detached": (with_checkout(branch=None), "attention", "HEAD is detached"),
+    "another_branch": (
+        with_checkout(branch="mine", default_branch="main", remote_branches=frozenset({"origin/main"})),
+        "attention",
+        "mine is checked out, and main is followed",
+    ),
     "unpushed": (with_checkout(unpushed=2), "attention", "2 commit(s) here are on no remote"),
     "local_edits": (
         with_checkout(changed=("a", "b", "c", "d")),

@@ -34,7 +34,9 @@ def test_a_fresh_clone_is_read(remote: Remote, checkout: Checkout) -> None:
     found = facts(checkout.path)
     assert found.top == str(checkout.path)
     assert found.head == checkout.id_of()
-    assert (found.branch, found.default_branch, found.upstream_remote) == ("main", "main", "origin")
+    assert (found.branch, found.default_branch) == ("main", "main")
+    assert (found.upstream_remote, found.upstream_branch) == ("origin", "main")
+    assert "origin/main" in found.remote_branches
     assert found.remotes == {"origin": remote.url}
     assert found.tracked == {"a.txt", "b/c.txt"}
     assert (found.tags, found.changed, found.unpushed, found.operation) == ((), (), 0, None)
@@ -197,6 +199,15 @@ def test_nothing_of_the_checkout_runs_and_nothing_is_written(checkout: Checkout,
 def test_symlinks_count_as_files(remote: Remote, tmp_path: Path) -> None:
     remote.commit({"link": Link("a.txt")})
     assert "link" in facts(remote.clone(tmp_path / "clone").path).tracked
+
+
+def test_names_that_are_no_text_can_be_shown(remote: Remote, checkout: Checkout) -> None:
+    path = Path(os.fsdecode(os.fsencode(checkout.path) + b"/\xff.txt"))
+    path.write_text("a")
+    checkout.git("add", "--all")
+    found = facts(checkout.path)
+    assert found.changed == ("\ufffd.txt",)
+    assert "\ufffd.txt" in found.tracked
 
 
 def test_the_version_of_git_is_read() -> None:

@@ -260,6 +260,13 @@ def test_nothing_of_the_repository_is_run_or_changed(tmp_path: Path) -> None:
     assert sorted(path.name for path in top.iterdir()) == before
 
 
+def test_names_that_are_no_text_can_be_shown(tmp_path: Path) -> None:
+    os.makedirs(os.fsencode(tmp_path) + b"/\xff")
+    for name in (b"/\xff/Procfile", b"/\xff.service"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + name)).write_text("[Service]\nExecStart=x\n")
+    assert {path.encode() for path in look(tmp_path).paths} == {b"?/Procfile", b"?.service"}
+
+
 def test_programs_are_looked_for_on_the_given_path(tmp_path: Path) -> None:
     (tmp_path / "uv").write_text("#!/bin/sh\n")
     (tmp_path / "uv").chmod(0o755)

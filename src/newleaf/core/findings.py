@@ -137,6 +137,9 @@ class CheckoutFacts:
     branch: str | None = None
     default_branch: str | None = None
     upstream_remote: str | None = None
+    upstream_branch: str | None = None
+    remote_branches: frozenset[str] = frozenset()
+    """As `origin/main`, by what was fetched last."""
     remotes: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()

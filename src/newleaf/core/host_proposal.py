@@ -16,7 +16,7 @@ from newleaf.core.adoption_errors import MinorUnknown
 from newleaf.core.channels import parse_version
 from newleaf.core.findings import CheckoutFacts, Findings, GitSetting, Project
 from newleaf.core.git_settings import LFS, find_fault
-from newleaf.core.obstacles import choose_remote
+from newleaf.core.obstacles import choose_branch, choose_remote
 from newleaf.core.secrets import has_secret
 from newleaf.core.start_choice import StartChoice
 from newleaf.core.wish import Entry, Wish, app_name
@@ -48,7 +48,7 @@ def host_entries(findings: Findings, checkout: CheckoutFacts, name: str, wish: W
         if not minor:
             raise MinorUnknown
         yield Entry("deployment.pinned_minor", minor, "the minor version to stay in")
-    yield Entry("source.branch", checkout.branch or checkout.default_branch or "main", "what alpha follows")
+    yield Entry("source.branch", choose_branch(checkout), "what alpha follows")
     remote = choose_remote(checkout)
     if remote and remote[0] != "origin" and not has_secret(remote[1]):
         yield Entry("source.url", remote[1], f"there is no remote called origin; this is {remote[0]}")

@@ -55,6 +55,21 @@ def choose_remote(checkout: CheckoutFacts) -> tuple[str, str] | None:
     return next(((name, remotes[name]) for name in names if name in remotes), None)
 
 
+def choose_branch(checkout: CheckoutFacts) -> str:
+    """What `alpha` follows: the checked-out branch's upstream, else that branch where the remote has it.
+
+    A branch that lives here alone is no source: then it is the remote's default.
+    """
+    remote = choose_remote(checkout)
+    if checkout.upstream_branch and remote and checkout.upstream_remote == remote[0]:
+        return checkout.upstream_branch
+    name = f"{remote[0] if remote else ''}/{checkout.branch}"
+    is_known = name in checkout.remote_branches or not remote or not checkout.remote_branches
+    if checkout.branch and is_known:
+        return checkout.branch
+    return checkout.default_branch or "main"
+
+
 def find_obstacles(situation: Situation) -> list[Note]:
     """What is in the way, the worst first."""
     notes = [note for rule in RULES for note in rule(situation)]
@@ -123,6 +138,14 @@ def detached(situation: Situation) -> Iterator[Note]:
     if checkout.head and checkout.branch is None and not checkout.operation:
         text = "HEAD is detached: updates move it from commit to commit, and no branch of this checkout"
         yield Note("attention", text, "to have it on a branch: git switch BRANCH")
+
+
+def another_branch(situation: Situation) -> Iterator[Note]:
+    """The followed branch is not the one that is checked out."""
+    branch, followed = situation.checkout.branch, choose_branch(situation.checkout)
+    if branch and branch != followed:
+        text = f"{branch} is checked out, and {followed} is followed: the first update detaches HEAD"
+        yield Note("attention", text, f"git switch {followed}, or push {branch} and set source.branch")
 
 
 def unpushed(situation: Situation) -> Iterator[Note]:
@@ -300,6 +323,7 @@ RULES: tuple[Callable[[Situation], Iterator[Note]], ...] = (
     needs_build,
     interrupted,
     detached,
+    another_branch,
     unpushed,
     local_edits,
     no_start,

@@ -29,6 +29,7 @@ OPERATIONS = {
 }
 PASSED_ON = re.compile(r"PATH|HOME|XDG_CONFIG_HOME|GIT_CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)|TMPDIR")
 _GITLINK = "160000"
+_NAME = "--format=%(refname:lstrip=2)"
 
 
 def read_checkout(
@@ -83,6 +84,7 @@ class _Reader:
         branch = self._line("symbolic-ref", "-q", "--short", "HEAD")
         head = self._line("rev-parse", "-q", "--verify", "HEAD^{commit}")
         upstream = _value(settings, f"branch.{branch}.remote") if branch else None
+        merge = _value(settings, f"branch.{branch}.merge") if upstream in remotes else None
         tracked, embedded = self._tracked()
         return CheckoutFacts(
             top=str(top),
@@ -90,8 +92,10 @@ class _Reader:
             branch=branch,
             default_branch=self._default_branch(upstream or ("origin" if "origin" in remotes else None)),
             upstream_remote=upstream if upstream in remotes else None,
+            upstream_branch=merge.removeprefix("refs/heads/") if merge else None,
+            remote_branches=frozenset(self._lines("for-each-ref", _NAME, "refs/remotes")),
             remotes=remotes,
-            tags=tuple(self._lines("for-each-ref", "--format=%(refname:lstrip=2)", "refs/tags")),
+            tags=tuple(self._lines("for-each-ref", _NAME, "refs/tags")),
             changed=self._changed(),
             unpushed=self.unpushed() if head and remotes else 0,
             operation=next((word for name, word in OPERATIONS.items() if (git_folder / name).exists()), None),
@@ -172,7 +176,7 @@ class _Reader:
         return finished.text.strip() or None if finished.status == 0 else None
 
     def _check(self, *arguments: str) -> str:
-        return self.runner.check(self._command(*arguments)).stdout.decode(errors="surrogateescape")
+        return self.runner.check(self._command(*arguments)).stdout.decode(errors="replace")
 
     def _command(self, *arguments: str) -> Command:
         argv = ["git", "--no-optional-locks", *self.quiet, *arguments]

@@ -76,7 +76,9 @@ def list_files(top: Path) -> Iterator[str]:
             count += 1
             if count > MAX_PATHS:
                 return
-            yield name if below == "." else f"{below}/{name}"
+            path = name if below == "." else f"{below}/{name}"
+            # A name that is no text can neither be shown nor written into a settings file.
+            yield path.encode(errors="replace").decode()
 
 
 def programs(search_path: str | None = None) -> frozenset[str]:
