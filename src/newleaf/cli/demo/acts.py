@@ -64,8 +64,8 @@ class Demonstration:
         """
         try:
             self._perform()
-        except (LookupError, TypeError, ValueError, OSError, sqlite3.Error) as error:
-            # What was looked at has another shape than it should have.
+        except (LookupError, ImportError, TypeError, ValueError, OSError, sqlite3.Error) as error:
+            # What was looked at, newleaf's own installation too, has another shape than it should have.
             raise DemoStuck(reason=f"{type(error).__name__}: {error}") from error
 
     def _perform(self) -> None:
@@ -117,9 +117,7 @@ def use(stage: Stage) -> None:
     stage.shows(service.await_version("1.0.0"))
     for note in NOTES:
         service.add(note)
-    stage.screen.note(
-        "three notes are added; somebody edits the title in settings.ini; .env is the host's own"
-    )
+    stage.screen.note("three notes are added; somebody edits the title in settings.ini, in the checkout")
     settings = host.checkout / "settings.ini"
     settings.write_text(settings.read_text().replace("title = Notes", "title = Notes of this host"))
     host.newleaf("status")
@@ -136,10 +134,11 @@ def move_on(stage: Stage) -> None:
     stage.screen.note("the job has ended")
     with stage.witness.watching() as seen:
         finished = stage.host.newleaf("update", *WAIT)
+        stage.check("confirmed", "exit", 0, finished.status)
         answer = stage.service.await_version("1.1.0")
     stage.shows(answer)
     stage.host.newleaf("status")
-    _check_update(stage, finished.status, commit, answer)
+    _check_update(stage, commit, answer)
     ahead = sum(sample.is_ahead for sample in seen)
     stage.check("truth", f"of {len(seen)} looks, ahead", 0, ahead)
     stage.check("truth", "seen to answer", ["1.0.0", "1.1.0"], _versions(seen))
@@ -153,14 +152,12 @@ def _check_waiting(stage: Stage, exit_code: int, before: str) -> None:
     stage.check("truth", "meanwhile status says", "1.0.0", (status["running"] or {}).get("version"))
 
 
-def _check_update(stage: Stage, exit_code: int, commit: str, answer: dict[str, Any]) -> None:
+def _check_update(stage: Stage, commit: str, answer: dict[str, Any]) -> None:
     host, service, check = stage.host, stage.service, stage.check
     status, last = host.ask("status"), host.ask("history")["attempts"][-1]
-    check("confirmed", "exit", 0, exit_code)
     check("confirmed", "answers", "1.1.0", answer["version"])
-    check(
-        "confirmed", "commit reported is the tag's", True, (status["running"] or {}).get("commit") == commit
-    )
+    reported = (status["running"] or {}).get("commit")
+    check("confirmed", "commit reported is the tag's", True, reported == commit)
     check("confirmed", "history says confirmed", True, last["confirmed"])
     check("dependency", "wordtally in the process", "2.0.0", answer["wordtally"])
     check("migrated", "notes", NOTES, [note["text"] for note in answer["notes"]])
@@ -178,20 +175,20 @@ def refuse_damage(stage: Stage) -> None:
     before, dump = host.commit(), host.dump()
     with stage.witness.watching() as seen:
         finished = host.newleaf("update", *WAIT)
+    stage.check("rolled_back", "exit", 6, finished.status)
     answer = stage.service.await_version("1.1.0")
     stage.shows(answer)
     for aside in host.asides():
         screen.note(f"what the migration had made of the notes lies in {aside}: {host.texts_in(aside)}")
     for verb in ("status", "why", "history"):
         host.newleaf(verb)
-    _check_reversal(stage, finished.status, commit)
+    _check_reversal(stage, commit)
     stage.check("rolled_back", "commit as before", True, host.commit() == before)
     stage.check("restored", "database equals the one before", True, host.dump() == dump)
     stage.check("restored", "notes", NOTES, [note["text"] for note in answer["notes"]])
     stage.check("served", "answered", ["1.1.0"], _versions(seen))
-    stage.check(
-        "served", f"of {len(seen)} requests, unanswered", 0, sum(sample.answer is None for sample in seen)
-    )
+    unanswered = sum(sample.answer is None for sample in seen)
+    stage.check("served", f"of {len(seen)} requests, unanswered", 0, unanswered)
     stage.check("served", "processes", 1, len({each.answer["pid"] for each in seen if each.answer}))
     screen.note("and again:")
     held = host.newleaf("update")
@@ -200,11 +197,10 @@ def refuse_damage(stage: Stage) -> None:
     stage.check("held", "commit as before", True, host.commit() == before)
 
 
-def _check_reversal(stage: Stage, exit_code: int, commit: str) -> None:
+def _check_reversal(stage: Stage, commit: str) -> None:
     host, check = stage.host, stage.check
     why, status, last = host.ask("why"), host.ask("status"), host.ask("history")["attempts"][-1]
     asides = host.asides()
-    check("rolled_back", "exit", 6, exit_code)
     check("rolled_back", "history says", "rolled_back", last["outcome"])
     check("aside", "copies", 1, len(asides))
     check("aside", "its notes", PLAIN_NOTES, host.texts_in(asides[0]) if asides else None)
@@ -231,10 +227,10 @@ def survive_kills(stage: Stage) -> None:
         stage.check("killed", f"killed at {' and '.join(killed)}", True, not ENDS.intersection(killed))
         stage.check("killed", "meanwhile answered", "1.1.0", (stage.service.ask() or {}).get("version"))
     finished = host.newleaf("update", *WAIT)
+    stage.check("killed", "then exit", 0, finished.status)
     answer = stage.service.await_version("1.2.1")
     stage.shows(answer)
     host.newleaf("history")
-    stage.check("killed", "then exit", 0, finished.status)
     stage.check("killed", "commit is the tag's", True, host.commit() == commit)
     stage.check("killed", "answers", "1.2.1", answer["version"])
     stage.check("killed", "with wordtally", "2.0.1", answer["wordtally"])

@@ -128,11 +128,11 @@ class Host:
         return sorted(self.state.glob("snapshots/*/aside*"))
 
     def attempt_state(self) -> str:
-        """Where the newest attempt is, by its journal."""
-        lines = (self.state / "journal.jsonl").read_text().splitlines()
+        """Where the newest attempt is, by its journal; empty when that cannot be told."""
         try:
+            lines = (self.state / "journal.jsonl").read_text().splitlines()
             return str(json.loads(lines[-1])["state"])
-        except (IndexError, ValueError):
+        except (FileNotFoundError, LookupError, ValueError):
             return ""
 
     def runs_of_migrations(self) -> int:

@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import newleaf
 from newleaf.core.errors import DemoStuck, ProgramMissing
 from newleaf.system import processes
 from newleaf.system.commands import Command, Finished, Runner
@@ -40,22 +41,20 @@ class Sandbox:
     """The demo's folder, which is the home of every program that runs in it."""
 
     folder: Path
+    path: str
+    """Where programs are looked for."""
     groups: list[tuple[int, str]] = field(default_factory=list)
     """The process groups of programs that were to run for a while, and when each began."""
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
-        """What every program is started with.
-
-        Raises: ProgramMissing when there is no git or no uv.
-        """
+        """What every program is started with."""
         let_through = {
             name: value for name, value in os.environ.items() if name.upper() in _LET_THROUGH and value
         }
-        path = program_path(os.environ)
         return {
             **let_through,
-            "PATH": path,
+            "PATH": self.path,
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder / "tmp"),
             "LC_ALL": "C.UTF-8",
@@ -123,7 +122,8 @@ def sandbox(*, keep: bool) -> Iterator[Sandbox]:
 
     Raises: ProgramMissing.
     """
-    made = Sandbox(Path(tempfile.mkdtemp(prefix="newleaf-demo-")).resolve())
+    path = program_path(os.environ)
+    made = Sandbox(Path(tempfile.mkdtemp(prefix="newleaf-demo-")).resolve(), path)
     previous = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         (made.folder / "tmp").mkdir()
@@ -136,9 +136,9 @@ def sandbox(*, keep: bool) -> Iterator[Sandbox]:
 
 
 def program_path(environ: Mapping[str, str]) -> str:
-    """The user's PATH, with the folders where newleaf's own git and uv are found besides.
+    """The user's PATH, and where a uv beside this newleaf is found.
 
-    Raises: ProgramMissing.
+    Raises: ProgramMissing when there is no git or no uv.
     """
     own = f"{environ.get('PATH', os.defpath)}{os.pathsep}{Path(sys.executable).parent}"
     programs = Surroundings(Runner(), {**environ, "PATH": own})
@@ -155,7 +155,8 @@ def newleaf_program() -> list[str]:
         program = folder / "newleaf"
         if os.access(program, os.X_OK):
             return [str(program)]
-    return [sys.executable, "-c", "from newleaf.cli.main import main; main()"]
+    source = f"import sys; sys.path.insert(0, {str(Path(newleaf.__file__).parent.parent)!r})"
+    return [sys.executable, "-c", f"{source}; from newleaf.cli.main import main; main()"]
 
 
 def wait_until(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:

@@ -45,7 +45,7 @@ class Screen:
 
     def _short(self, text: str) -> str:
         """The folder at the beginning of a path as `~`."""
-        return re.sub(rf"(?<![\w/]){re.escape(self.folder)}\b", "~", text) if self.folder else text
+        return re.sub(rf"(?<![\w/]){re.escape(self.folder)}(?![\w-])", "~", text) if self.folder else text
 
 
 def proof_table(proofs: Sequence[Proof], width: int) -> list[str]:
