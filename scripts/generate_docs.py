@@ -9,14 +9,23 @@ One function makes one page; `PAGES` says where it goes.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import click
+
+import newleaf
+from newleaf.cli.main import cli
 from newleaf.core.durations import format_duration
+from newleaf.core.errors import NewleafError
+from newleaf.core.records import EXIT_CODES
 from newleaf.core.schema import settings_schema
 from newleaf.core.settings import KEYS, SECTIONS, Setting
+from newleaf.core.states import BEGINNINGS, ENDS, MAX_RECORDS, TRANSITIONS, State
 from newleaf.core.toml import format_value
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -70,9 +79,107 @@ def make_settings_schema() -> str:
     return json.dumps(settings_schema(), ensure_ascii=False, indent=2) + "\n"
 
 
+COMMANDS_INTRODUCTION = """\
+# Commands
+
+Made by `scripts/generate_docs.py` from the code. Change it there.
+
+`newleaf VERB [--json] [--app NAME] [--state-dir D] [--config F]`
+
+The app is the one that `--state-dir` or `NEWLEAF_STATE_DIR` names, else `--app` (`~/.NAME`), else the one
+of the checkout that you stand in, else the only one that `newleaf init` has noted on this machine.
+
+With `--json`, standard output holds exactly one JSON object, whatever happens; everything else goes to
+standard error. Progress is drawn on a terminal only, and colours go away when the output is piped.
+
+## Exit codes
+
+"""
+
+EXIT_MEANINGS = {
+    0: "done, nothing to do, or held by a suspension or a denial that is named",
+    1: "failed; the host is as it was, or resumes where it stopped",
+    2: "wrong use or settings",
+    3: "another update runs; its owner (pid, since, why) is named",
+    4: "staged, owed; the gates that it waits for are named",
+    5: "refused by policy or verification; which rule is named",
+    6: "the new release failed; the host is back on the old one",
+    7: "needs a person; what to do is printed",
+    10: "`check --exit-code` alone: a target is available",
+}
+
+
+def make_commands_page() -> str:
+    """Every verb with its options, and the exit codes."""
+    words: dict[int, list[str]] = {10: ["available"]}
+    for outcome, code in EXIT_CODES.items():
+        words.setdefault(code, []).append(outcome)
+    rows = [
+        (f"`{code}`", ", ".join(f"`{word}`" for word in words[code]), meaning)
+        for code, meaning in EXIT_MEANINGS.items()
+    ]
+    parts = [COMMANDS_INTRODUCTION + _table(("exit", "outcome", "meaning"), rows)]
+    parts.append("`busy -- COMMAND` exits as COMMAND does.\n")
+    context = click.Context(cli, info_name="newleaf")
+    parts += [_verb(context, name) for name in cli.list_commands(context)]
+    return "\n".join(parts)
+
+
+def make_errors_page() -> str:
+    """Every error code, what is said, and what to do."""
+    for module in pkgutil.walk_packages(newleaf.__path__, "newleaf."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    rows = [
+        (f"`{error.code}`", f"`{error.exit_code}`", " ".join((error.__doc__ or "").split()), error.cure)
+        for error in sorted(_errors(NewleafError), key=lambda error: error.code)
+    ]
+    head = "# Errors\n\nMade by `scripts/generate_docs.py` from the code. Change it there.\n\n"
+    said = "What stands in braces is filled in. `--json` gives `code`, `message` and `cure`.\n\n"
+    return head + said + _table(("code", "exit", "what is said", "what to do"), rows)
+
+
+def make_states_page() -> str:
+    """The states of an attempt and the moves between them, as a diagram."""
+    lines = [f"    [*] --> {state}" for state in sorted(BEGINNINGS)]
+    for state in State:
+        lines += [f"    {state} --> {to}" for to in sorted(TRANSITIONS[state])]
+        lines += [f"    {state} --> [*]"] if state in ENDS else []
+    made = "Made by `scripts/generate_docs.py` from `core/states.py`. Change it there."
+    head = f"# States of an attempt\n\n{made}\n\n"
+    said = (
+        "Each state is written to `journal.jsonl`, and fsynced, before it is acted on. A state that leads to "
+        f"itself is one that a kill is resumed in; more than {MAX_RECORDS} records end the attempt.\n\n"
+    )
+    return head + said + "```mermaid\nstateDiagram-v2\n" + "\n".join(lines) + "\n```\n"
+
+
+def _errors(root: type[NewleafError]) -> Iterator[type[NewleafError]]:
+    if root.__module__.startswith("newleaf."):
+        yield root
+    for below in root.__subclasses__():
+        yield from _errors(below)
+
+
+def _verb(parent: click.Context, name: str) -> str:
+    command = cli.get_command(parent, name)
+    assert command is not None
+    context = click.Context(command, info_name=name, parent=parent)
+    usage = " ".join(command.collect_usage_pieces(context))
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    records = [option.get_help_record(context) for option in options if option.expose_value]
+    rows = [(f"`{record[0]}`", record[1]) for record in records if record]
+    described = " ".join((command.help or "").split("\n\n")[0].split())
+    table = "\n" + _table(("option", ""), rows) if rows else ""
+    return f"## `newleaf {name} {usage}`\n\n{described}\n{table}"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/commands.md": make_commands_page,
+    "reference/errors.md": make_errors_page,
     "reference/settings.md": make_settings_page,
     "reference/settings.schema.json": make_settings_schema,
+    "reference/states.md": make_states_page,
 }
 """Path under docs/ to what makes it."""
 
