@@ -1,8 +1,8 @@
 """Where the host's app lives: its state directory, its checkout, and the files that set it up.
 
 Rules: the app is named by `--state-dir` or NEWLEAF_STATE_DIR, else by `--app`, else by the newleaf.toml
-of the checkout that one stands in, else it is the only app that `init` has noted on this machine.
-The checkout is the one that the state directory remembers, else the one that one stands in.
+of the checkout that one stands in, else it is the app that `init` has noted for this checkout, or the only
+app noted. The checkout is the one that the state directory remembers, else the one that one stands in.
 """
 
 from __future__ import annotations
@@ -130,8 +130,10 @@ def _by_name(
         # A file that cannot be read names no app: what is wrong with it helps more than asking for a name.
         read_file(standing.folder / APP_FILE, tracked=True)
     apps = noted()
-    if len(apps) == 1:
-        return apps[0].state_dir, apps[0].name
+    here = [known for known in apps if standing and known.checkout == standing.top.resolve()]
+    meant = here or apps
+    if len(meant) == 1:
+        return meant[0].state_dir, meant[0].name
     listed = ", ".join(f"{known.name} ({known.state_dir})" for known in apps) or "none"
     raise AppUnknown(listed=listed)
 
