@@ -206,6 +206,26 @@ def test_after_init_a_uv_project_is_updated_and_well(
     assert "0 problem(s), 1 warning(s)" in capsys.readouterr().out
 
 
+def test_a_noted_app_is_found_in_its_checkout_and_a_single_one_from_anywhere(
+    checkout: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(["init"])
+    (checkout.path / "newleaf.toml").rename(tmp_path / "aside")
+    (state_of(checkout) / "host.toml").write_text('[app]\nname = "sessions_daemon"\n')
+    monkeypatch.chdir(tmp_path)
+    assert run(["status"]) == 0
+    other = Remote(tmp_path / "remote.git").clone(tmp_path / "other")
+    monkeypatch.chdir(other.path)
+    assert run(["init", "--app", "other"]) == 0
+    monkeypatch.chdir(checkout.path)
+    capsys.readouterr()
+    assert run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["app"] == "sessions_daemon"
+    monkeypatch.chdir(tmp_path)
+    assert run(["status"]) == 2
+    assert f"other ({tmp_path}/home/.other), sessions_daemon (" in capsys.readouterr().err
+
+
 def test_notes_are_grouped_by_how_much_they_matter() -> None:
     notes = [Note("found", "f"), Note("cannot", "c", "do"), Note("attention", "a"), Note("cannot", "d")]
     assert list(describe_notes(notes)) == [
