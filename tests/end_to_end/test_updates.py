@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -248,6 +249,16 @@ def test_a_running_job_is_waited_for(deployment: Deployment) -> None:
     finally:
         os.killpg(job.pid, signal.SIGKILL)
         job.communicate()
+
+
+def test_the_new_process_may_begin_a_job_before_it_reports(tmp_path: Path) -> None:
+    """A restart command that waits for a daemon that waits for busy.lock would wait for ever."""
+    deployment = Deployment.make(tmp_path)
+    script = f"import newleaf\nwith newleaf.busy(state_dir={str(deployment.state)!r}):\n    pass\n"
+    command = [sys.executable, "-c", script]
+    deployment.host_settings(f'[restart]\nmode = "command"\ncommand = {json.dumps(command)}\n')
+    deployment.release("1.1.0")
+    assert deployment.run("update").outcome == "updated"
 
 
 def test_while_another_update_runs_its_owner_is_named(deployment: Deployment) -> None:

@@ -172,6 +172,9 @@ class SimulatedHost:
     def quiet(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def let_jobs_go(self) -> None:
+        self.calls.append("let jobs go")
+
     def release(self) -> None:
         self.calls.append("release")
 

@@ -70,6 +70,7 @@ class Gatekeeper:
     lease: LeaseClient | None
     on_problem: Callable[[str], None]
     budget: Rate | None = None
+    _quiet: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False)
     _is_quiet: bool = field(default=False, init=False)
     _must_be_quiet: bool = field(default=False, init=False)
 
@@ -110,9 +111,9 @@ class Gatekeeper:
         Raises: AppBusy when a job began after the gates were found to hold.
         """
         must, self._must_be_quiet = self._must_be_quiet, False
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as self._quiet:
             try:
-                stack.enter_context(busy_lock.quiet(self.state))
+                self._quiet.enter_context(busy_lock.quiet(self.state))
                 self._is_quiet = True
             except AppBusy:
                 if must:
@@ -122,6 +123,11 @@ class Gatekeeper:
                 yield
             finally:
                 self._is_quiet = False
+
+    def let_jobs_go(self) -> None:
+        """Ends the quiet before its time; without one it does nothing."""
+        self._quiet.close()
+        self._is_quiet = False
 
     def release(self) -> None:
         """Gives the lease back."""

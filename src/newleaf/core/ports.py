@@ -142,6 +142,10 @@ class Gates(Protocol):
         """Keeps new jobs from starting while the live tree is changed."""
         ...
 
+    def let_jobs_go(self) -> None:
+        """Ends the quiet before its time."""
+        ...
+
     def release(self) -> None:
         """Gives back what was taken for the attempt (the lease)."""
         ...

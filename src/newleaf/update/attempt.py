@@ -196,6 +196,8 @@ class Attempt:
         if waiting:
             return self._account.waits(*waiting)
         self._account.publish("restarting")
+        # The new process may begin jobs before it reports: it must not wait for whoever waits for it.
+        self._parts.gates.let_jobs_go()
         began = time.monotonic()
         restarted = self._parts.restarts.restart(record)
         if restarted.owed and not self._request.wait_seconds:
