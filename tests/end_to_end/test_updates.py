@@ -89,11 +89,12 @@ def test_in_mode_exit_the_daemon_leaves_by_itself_and_the_next_start_confirms(
     assert (answer.code, answer.outcome) == (4, "waiting")
     assert [waiting["gate"] for waiting in answer.record["waiting_for"]] == ["restart"]
     assert daemons[0].wait(10) == 42
-    done = deployment.run("update")
-    assert (done.code, done.outcome) == (0, "updated")
     daemons.append(deployment.start_daemon())
     wait_until(lambda: deployment.record("status.json")["status"] == "deployed")
+    done = deployment.run("update")
+    assert (done.code, done.outcome, done.record["confirmed"]) == (0, "updated", True)
     assert deployment.record("daemon.pid")["commit"] == commit
+    assert deployment.run("history").record["attempts"][-1]["confirmed"] is True
     assert not (deployment.state / "restart-requested").exists()
 
 

@@ -131,6 +131,18 @@ def test_in_mode_exit_a_daemon_that_has_not_left_is_waited_for(host: SimulatedHo
     assert host.transaction().update(REQUEST).outcome == "updated"
 
 
+def test_a_daemon_that_reported_before_the_update_looked_again_confirms_it(host: SimulatedHost) -> None:
+    """lessons.md L3"""
+    host.mode, host.daemon = "exit", True
+    host.transaction().update(REQUEST)
+    host.reported, host.target = release_of("b"), None
+    host.words.clear()
+    done = host.transaction().update(REQUEST)
+    assert (done.outcome, done.confirmed) == ("updated", True)
+    assert host.words == ["deployed"], "the word does not go back to restarting"
+    assert host.calls.count("restart") == 1
+
+
 def test_an_update_that_waits_is_confirmed_by_the_report(host: SimulatedHost) -> None:
     """lessons.md L1"""
     host.mode, host.reported = "command", release_of("b")

@@ -192,6 +192,8 @@ class Attempt:
         if self._state is not State.RESTART:
             self._parts.journal.append(State.RESTART)
         record = self._account.record
+        if self._has_reported():
+            return self._done(Restarted(), confirmed=True)
         waiting = self._parts.gates.judge(record, self._request, "restart")
         if waiting:
             return self._account.waits(*waiting)
@@ -207,10 +209,15 @@ class Attempt:
         self._account.steps.append(StepReport("restart", seconds, restarted.skipped, restarted.detail))
         return self._confirm(restarted)
 
+    def _has_reported(self) -> bool:
+        """Whether the live process says that it has the target, however it came to be restarted."""
+        running = self._parts.restarts.running()
+        return running is not None and running.commit == self._account.record.target.commit
+
     def _confirm(self, restarted: Restarted) -> Result:
         seconds = self._request.wait_seconds
         if not seconds:
-            return self._done(restarted)
+            return self._done(restarted, confirmed=True if self._has_reported() else None)
         if self._state is not State.CONFIRM:
             self._parts.journal.append(State.CONFIRM)
         began = time.monotonic()
