@@ -108,7 +108,7 @@ def describe_why(record: Mapping[str, Any]) -> Iterator[str]:
         (gate["gate"], "holds" if gate["holds"] else "waits", gate["reason"] + _since(gate))
         for gate in record["gates"]
     ]
-    yield from (f"  {line}" for line in table(rows, ("gate", "", "")))
+    yield from (f"  {line}" for line in table(rows, ("gate", "now", "why")))
     for commit, entry in record["denied"].items():
         yield f"  denied     {commit[:12]} since {entry.get('when')}: {entry.get('why')}"
     failure = record["last_failure"]
