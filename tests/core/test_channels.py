@@ -67,6 +67,7 @@ STABLE = Rule(channel="stable", pinned_minor="1.2")
         ("v1.2.0;touch X", "v", None),
         ("v1.2.0\n", "v", None),
         ("v" + "9" * 5000, "v", None),
+        ("v" + "9" * 300, "v", None),
         ("V1.2.0", "v", None),
     ],
 )

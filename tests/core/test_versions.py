@@ -67,6 +67,8 @@ def test_places_in_order_then_the_first_that_says_one(
         (b"\xef\xbb\xbf" + MANIFEST, "1.3.0"),
         (b"[tool.poetry]\nversion = '2.0'", "2.0"),
         (b"[tool.poetry]\nversion = '0.0.0'\n[tool.poetry-dynamic-versioning]\nenable = true", None),
+        (DYNAMIC + b"[tool.poetry]\nversion = '2.0'", "2.0"),
+        (DYNAMIC + b"[tool.hatch.version]\npath = 'x'", None),
         (b"project = {version = 1.2}", None),
         (b'project = {version = "next"}', None),
         (b'project = "no table"', None),

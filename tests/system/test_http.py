@@ -188,6 +188,16 @@ def test_redirect_to_a_private_address_then_refused(location: str, status: int) 
     assert inner.connections == 0
 
 
+def test_redirect_to_another_named_host_then_refused_all_the_same() -> None:
+    """threats.md T28: a host is named for calls of our own, not for what others make of them."""
+    both = frozenset({"127.0.0.1", "localhost"})
+    with serving(always(Answer())) as inner:
+        answer = Answer(302, {"Location": f"http://localhost:{inner.port}/"})
+        with serving(always(answer)) as server, pytest.raises(AddressRefused):
+            call(server.url, max_redirects=1, private_hosts=both)
+    assert inner.connections == 0
+
+
 def test_redirects_not_allowed_then_the_answer_itself() -> None:
     with serving(always(Answer(302, {"Location": "http://169.254.169.254/"}))) as server:
         assert call(server.url).status == 302

@@ -75,9 +75,7 @@ def _in_manifest(text: str) -> object:
     project, tool = _table(manifest, "project"), _table(manifest, "tool")
     if "version" in project:
         return project["version"]
-    if "version" in _strings(project.get("dynamic")) or _table(tool, "poetry-dynamic-versioning").get(
-        "enable"
-    ):
+    if _table(tool, "poetry-dynamic-versioning").get("enable"):
         return None
     return _table(tool, "poetry").get("version")
 
@@ -99,7 +97,3 @@ def _in_module(text: str) -> object:
 def _table(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = parent.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _strings(value: object) -> list[str]:
-    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
