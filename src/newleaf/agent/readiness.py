@@ -72,15 +72,19 @@ class Readiness:
         return brought or replace(lying_there, commit=commit, version=self.version_of(commit))
 
     def _remember(self, attempt: AttemptRecord | None, loaded: Release) -> None:
-        if attempt is None:
-            confirmed = [entry for entry in self.history.entries() if entry.confirmed]
-            if confirmed and confirmed[-1].target and confirmed[-1].target.commit == loaded.commit:
-                return
-            line = {"attempt": None, "kind": STARTED, "outcome": STARTED, "from": loaded.as_record()}
+        """Adds the line that says what was confirmed: the attempt's own, made whole, or a start's."""
+        entries = self.history.entries()
+        told: Mapping[str, Any] = {"attempt": None, "kind": STARTED, "outcome": STARTED}
+        if attempt:
+            known = [entry.line for entry in entries if entry.attempt == attempt.id]
+            told = known[-1] if known else {"attempt": attempt.id, "outcome": "updated"}
         else:
-            line = {"attempt": attempt.id, "outcome": "updated", "from": attempt.start.as_record()}
-        now = stamp(self.now())
-        self.history.add({**line, "at": now, "to": loaded.as_record(), "confirmed": True})
+            confirmed = [entry for entry in entries if entry.confirmed and entry.target]
+            if confirmed and confirmed[-1].target == loaded:
+                return
+        start = attempt.start if attempt else loaded
+        line = {"from": start.as_record(), "to": loaded.as_record(), "at": stamp(self.now())}
+        self.history.add({**line, **told, "confirmed": True})
 
     def _has_failed(self) -> bool:
         """Whether the published word is a failure, which stays until an attempt succeeds."""
