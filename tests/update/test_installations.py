@@ -11,6 +11,7 @@ import pytest
 from newleaf.core.install_errors import EnvironmentInTheWay, InstallFailed
 from tests.support.installs import (
     Install,
+    another_python,
     installed_with,
     kill_once_said,
     lose_a_module,
@@ -57,22 +58,54 @@ def test_the_first_installation_fails_then_no_half_environment_is_left(
     assert not os.path.lexists(app.environment)
 
 
+def kill_while_making_anew(app: App, environment: Install, said: list[str]) -> None:
+    """Leaves a new environment that looks complete, and the old one, with a note, beside it."""
+    installed_with(environment, said)
+    app.write(".venv/note.txt", "mine")
+    lose_a_module(app)
+    uv = os.readlink(app.host.programs / "uv")
+    app.host.script("uv", f'{uv} "$@"; echo linked; sleep 60')
+    kill_once_said(app, environment(), "linked")
+    assert (app.folder / ".venv.newleaf-old" / "note.txt").exists()
+    app.host.script("uv", f'exec {uv} "$@"')
+
+
 def test_killed_while_making_anew_then_the_next_run_finishes(
-    app: App, environment: Install, said: list[str], host: OfflineHost
+    app: App, environment: Install, said: list[str]
 ) -> None:
     """lessons.md L13, L16."""
-    installed_with(environment, said)
-    lose_a_module(app)
-    uv = os.readlink(host.programs / "uv")
-    host.script("uv", f'{uv} "$@"; echo linked; sleep 60')
-    kill_once_said(app, environment(), "linked")
-    assert (app.folder / ".venv.newleaf-old").is_dir()
-    host.script("uv", f'exec {uv} "$@"')
-    lose_a_module(app)
+    kill_while_making_anew(app, environment, said)
     environment().install(said.append)
     assert environment().owed() is None
     assert app.imported("leaflet") == "1.0.0"
     assert not (app.folder / ".venv.newleaf-old").exists()
+
+
+def test_killed_while_making_anew_and_failing_then_the_old_environment_is_put_back(
+    app: App, environment: Install, said: list[str]
+) -> None:
+    """lessons.md L16: what the kill left is nobody's, whatever it looks like."""
+    kill_while_making_anew(app, environment, said)
+    app.host.script("uv", "exit 1")
+    with pytest.raises(InstallFailed):
+        environment().install(said.append)
+    assert (app.environment / "note.txt").read_text() == "mine"
+    assert environment().owed() == "files of leaflet 1.0.0 are missing"
+
+
+def test_another_python_is_there_but_not_the_packages_then_the_old_environment_stays(
+    app: App, environment: Install, said: list[str]
+) -> None:
+    """lessons.md L16: uv alone removes the old environment first."""
+    number, python = another_python()
+    (app.host.programs / f"python{number}").symlink_to(python)
+    installed_with(environment, said)
+    app.write(".python-version", number)
+    shutil.rmtree(app.folder / "wheels")
+    shutil.rmtree(app.host.folder / "cache")
+    with pytest.raises(InstallFailed):
+        environment().install(said.append)
+    assert app.imported("leaflet") == "1.0.0"
 
 
 def test_a_linked_environment_is_replaced_and_its_target_left_alone(

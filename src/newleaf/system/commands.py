@@ -125,7 +125,7 @@ class Runner:
     @property
     def blind_characters(self) -> int:
         """How much of a text that was cut in front may be the rest of a secret that was cut with it."""
-        return max(map(len, self.secrets), default=0)
+        return max((len(secret.encode()) for secret in self.secrets), default=0)
 
 
 class _Line(NamedTuple):
@@ -163,9 +163,8 @@ class _Gathered:
         for line in lines if chunk else [*lines, rest]:
             self._keep(_Line(line, was_cut))
             was_cut = False
-        # A line without an end is kept within bounds; so much more is kept that a secret is seen whole.
-        bound = LINE_BYTES + 4 * self._runner.blind_characters
-        self._unended[stream] = _Line(rest[-bound:], was_cut or len(rest) > bound) if chunk else _Line()
+        was_cut = was_cut or len(rest) > LINE_BYTES
+        self._unended[stream] = _Line(rest[-LINE_BYTES:], was_cut) if chunk else _Line()
 
     def _keep(self, line: _Line) -> None:
         if not line.content.strip():
