@@ -35,6 +35,7 @@ class Origin:
     check_movable: Callable[..., None]
     _branch: str | None = field(default=None, init=False)
     _published: dict[str, datetime] = field(default_factory=dict, init=False)
+    _versions: dict[CommitId, str | None] = field(default_factory=dict, init=False)
 
     def rule(self, request: Request) -> Rule:
         """What this host follows for one request.
@@ -97,7 +98,12 @@ class Origin:
         return self.git.log(start.commit, target.commit)
 
     def version_of(self, commit: CommitId, tag_version: str | None = None) -> str | None:
-        """The version that the tree of a commit says."""
+        """The version that the tree of a commit says; asked of git once, since a commit never changes."""
+        if commit not in self._versions:
+            self._versions[commit] = self._read_version(commit, tag_version)
+        return self._versions[commit]
+
+    def _read_version(self, commit: CommitId, tag_version: str | None) -> str | None:
         app = self.settings.app
         paths = [entry.path for entry in self.git.list_tree(commit, self.inner)]
         wanted = versions.files_to_read(app.version_file, paths, self.inner)
