@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from newleaf.core.errors import CommandFailed, CommandTimedOut, ProgramMissing
-from newleaf.system.commands import KEPT_LINES, LINE_BYTES, Channel, Command, Runner
+from newleaf.system.commands import KEPT_LINES, LINE_BYTES, Channel, Command, Runner, _Gathered
 
 CANARY = "canary-5e1f77d2"
 Make = Callable[..., Command]
@@ -142,6 +142,13 @@ def test_a_long_line_keeps_its_end(python: Make) -> None:
     assert finished.tail[0].endswith("aaathe end")
     assert len(finished.tail[0]) == LINE_BYTES
     assert finished.stdout.startswith(b"aaa")
+
+
+def test_a_line_that_never_ends_takes_no_memory() -> None:
+    gathered = _Gathered(Runner(), Command(["true"], "nothing", Path(), {}, 1.0))
+    for _ in range(8):
+        gathered.take("stderr", b"x" * 65536)
+    assert len(gathered._unended["stderr"].content) == LINE_BYTES
 
 
 def test_standard_input_is_fed_whole_and_closed(shell: Make) -> None:
