@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,11 +64,6 @@ class Python:
     site: Path
     has_pip: bool
     has_ensurepip: bool
-
-    @property
-    def minor(self) -> str:
-        """Its version as folders of packages are named after it: `3.11`."""
-        return ".".join(self.version.split(".")[:2])
 
 
 class _Answer(msgspec.Struct):
@@ -151,20 +146,3 @@ class Surroundings:
                 tried.add(found)
                 yield found
         yield Path(getattr(sys, "_base_executable", None) or sys.executable)
-
-
-def interpreter(folder: Path, command: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> Path:
-    """The release's own interpreter: `.venv/bin/python` where there is one.
-
-    Else the Python that `app.command` names, else the host's, else the one that newleaf runs with.
-    """
-    own = folder / ".venv" / "bin" / "python"
-    if os.path.lexists(own):
-        return own
-    path = environ.get("PATH", os.defpath)
-    if command and Path(command[0]).name.startswith("python"):
-        named = str(folder / command[0]) if "/" in command[0] else command[0]
-        found = shutil.which(named, path=path)
-        if found:
-            return Path(found)
-    return Path(shutil.which("python3", path=path) or sys.executable)
