@@ -127,7 +127,7 @@ def test_a_fetch_brings_objects_and_touches_nothing_else(host: Host) -> None:
     assert host.git.has(new)
     assert host.checkout.git("cat-file", "-t", new) == "commit"
     assert (host.checkout.git("for-each-ref"), host.checkout.changes()) == before
-    assert not (host.checkout.path / ".git" / "FETCH_HEAD").exists()
+    assert not list(host.checkout.path.parent.rglob("FETCH_HEAD"))
     assert not (host.state / "git" / "incoming").exists()
 
 

@@ -56,9 +56,7 @@ BOILERPLATE = [
             "407",
         ),
         (
-            [
-                "fatal: unable to access 'x': server certificate verification failed. CAfile: none CRLfile: none"
-            ],
+            ["fatal: unable to access 'x': server certificate verification failed. CAfile: none"],
             RemoteUntrusted,
             "certificate",
         ),
