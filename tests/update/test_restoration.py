@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.data_errors import RestoreFailed, SnapshotDamaged, SnapshotMissing
-from newleaf.system import databases
+from newleaf.system import copies, databases
 from newleaf.update.restoration import Restored, put_back, restore
 from newleaf.update.snapshots import Snapshot
 from tests.support.data import DataApp, dump, fill, look, run_sql, spoil
@@ -292,6 +292,7 @@ def test_killed_at_every_step_the_next_run_finishes_and_nothing_is_lost(tmp_path
         kept: dict[str, object] = {}
         for aside in taken.asides:
             kept |= look(aside / app.data.relative_to("/"))
+        assert not [path for aside in taken.asides for path in aside.rglob(copies.PROVISIONAL)]
         lost = {name for name, value in spoilt.items() if value not in (kept.get(name), before.get(name))}
         assert lost <= {"secret"}, "of that, the mode alone had changed"
         assert json.loads((app.state / "migration_state.json").read_text())["applied"] == []

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
+import signal
 import socket
 import sqlite3
+import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,7 @@ from newleaf.core.data_errors import SnapshotDamaged, SnapshotFailed, StatePathR
 from newleaf.core.errors import CorruptFile, DiskFull, NewerSchema
 from newleaf.system import databases, files
 from tests.support.data import DataApp, dump, fill, look
-from tests.support.kills import run_killed_at
+from tests.support.kills import run_in_child, run_killed_at
 
 
 @pytest.fixture
@@ -349,13 +353,27 @@ def test_what_is_no_snapshot_is_left_alone(app: DataApp, tmp_path: Path) -> None
 
 
 def test_killed_while_removing_what_is_left_is_no_snapshot(app: DataApp) -> None:
-    fill(app.data)
-    for event in range(1, 20):
-        app.take()
-        killed = run_killed_at(event, lambda: app.snapshots.prune((), None, keep=0))
+    paths = [f"file{number}" for number in range(12)]
+    for path in paths:
+        (app.folder / path).write_text(path)
+
+    def remove_killed_at(number: int) -> None:
+        removals = itertools.count(1)
+
+        def kill(event: str, _arguments: object) -> None:
+            if event in ("os.remove", "os.rmdir") and next(removals) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(kill)
+        app.snapshots.prune((), None, keep=0)
+
+    for number in range(1, 30):
+        app.take(*paths)
+        killed = run_in_child(partial(remove_killed_at, number)) == -signal.SIGKILL
         found = app.snapshots.find("one")
-        assert not found or (found.folder / "1/app.db").exists()
+        roots = found.manifest.roots[1:] if found else ()
+        assert all((app.snapshots.folder / "one" / root.entries[0].copy).exists() for root in roots)
         if not killed:
             break
-    assert event > 1
-    assert app.snapshots.find("one") is None
+    assert number > 8
+    assert not (app.snapshots.folder / "one").exists()
