@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import DAEMON, Deployment, migration, wait_until
+from tests.support.deployment import DAEMON, Deployment, migration, settings_text, wait_until
 
 
 @pytest.fixture
@@ -287,6 +287,24 @@ def test_local_changes_and_untracked_files_survive(deployment: Deployment) -> No
     assert deployment.run("update").outcome == "updated"
     assert deployment.checkout.read("newleaf.toml").endswith("# local\n")
     assert (secret.read_bytes(), secret.stat().st_mtime_ns) == before
+
+
+def test_what_init_wrote_and_somebody_committed_is_no_obstacle(tmp_path: Path) -> None:
+    """lessons.md L23"""
+    deployment = Deployment.make(tmp_path, {"newleaf.toml": None})
+    text = settings_text()
+    deployment.checkout.write("newleaf.toml", text)
+    deployment.remote.commit({"newleaf.toml": text}, "Say how newleaf deploys this")
+    assert deployment.run("update").outcome == "updated"
+    assert deployment.checkout.changes() == []
+    assert deployment.run("rollback").outcome == "ok"
+    assert deployment.checkout.changes() == ["?? newleaf.toml"]
+
+
+def test_git_status_of_the_checkout_says_that_it_is_in_step(deployment: Deployment) -> None:
+    deployment.release("1.1.0")
+    deployment.run("update")
+    assert deployment.checkout.git("rev-list", "--count", "origin/main..main") == "0"
 
 
 def test_a_rewritten_branch_is_refused(deployment: Deployment) -> None:

@@ -33,6 +33,7 @@ class Origin:
     resolve_rule: Resolve
     settings_of: Callable[[CommitId], Settings]
     check_movable: Callable[..., None]
+    note_fetched: Callable[[str, CommitId], None]
     _branch: str | None = field(default=None, init=False)
     _published: dict[str, datetime] = field(default_factory=dict, init=False)
     _versions: dict[CommitId, str | None] = field(default_factory=dict, init=False)
@@ -124,3 +125,4 @@ class Origin:
             return
         branch = self._branch or self.settings.source.branch
         self.git.fetch({channels.HEADS + branch: target.commit})
+        self.note_fetched(branch, target.commit)

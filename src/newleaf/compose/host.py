@@ -200,7 +200,13 @@ class Host:
             self.resolver(),
             self.settings_of,
             lambda target, sideways: self.layout.in_place.check_movable(target, sideways=sideways),
+            self._note_fetched,
         )
+
+    def _note_fetched(self, branch: str, commit: CommitId) -> None:
+        """The checkout's `origin/BRANCH` follows, where that is where newleaf fetches from."""
+        if self.settings.source.url == self.config.origin:
+            self.layout.in_place.tree.note_fetched(branch, commit)
 
     def resolver(self, *, trusts_unchanged: bool = False) -> Resolver:
         """Asks the remote; a poll may trust that an unchanged list of releases has unchanged tags."""

@@ -30,6 +30,7 @@ from newleaf.core.release import Release
 from newleaf.system.git import Git
 from newleaf.system.stale_locks import StaleLocks
 from newleaf.system.worktree import Worktree
+from newleaf.update.adopted_files import AdoptedFiles
 from newleaf.update.local_changes import STASH, LocalChanges, Stash
 from newleaf.update.move import Move, MoveRecord
 from newleaf.update.way import Way, Ways, shown
@@ -44,6 +45,7 @@ class InPlace:
         self.changes = LocalChanges(self.tree)
         self.ways = Ways(self.tree, refuses_dirty=refuses_dirty)
         self.record = MoveRecord(git.repository.folder / "move.json")
+        self.adopted = AdoptedFiles(git.repository.folder / "adopted.json")
         self.branch = HEADS + require_branch(branch)
         self._notes: list[str] = []
 
@@ -111,16 +113,33 @@ class InPlace:
             )
             stash = self.changes.record(move.start, blocking, f"{message} before {move.name}")
             move = replace(move, stashes=(*move.stashes, stash))
+        self.adopted.add(way.adopted)
         self.record.write(move)
         if blocking:
             self.changes.enlist(move.stashes[-1])
             self.changes.reset(self.changes.edits(move.stashes[-1]))
-        finished = self.tree.read_tree(move.start, move.target)
+        start = self._leave_or_take(move, way)
+        finished = self.tree.read_tree(start, move.target)
         if finished.status != 0:
             self._give_up(move, way.changes)
             raise self.ways.explain(finished, move.name)
         self.tree.sync(way.changes)
         self._move_head(move, head)
+
+    def _leave_or_take(self, move: Move, way: Way) -> str:
+        """Tells the index of files that lie there already, and has it forget those that are to stay lying.
+
+        Returns what git is to take for the start: its commit, or its tree without what stays.
+        """
+        known = self.adopted.read()
+        changes = way.changes.items()
+        going = {path: before for path, (before, after) in changes if after is None and path in known}
+        lying = self.tree.contents(going) if going else {}
+        staying: dict[str, Content] = {path: None for path in going if lying[path] == going[path]}
+        entries = {path: way.changes[path][1] for path in way.adopted} | staying
+        if entries:
+            self.tree.set_index(entries)
+        return self.tree.write_tree(move.start, staying) if staying else move.start
 
     def _move_head(self, move: Move, head: Head) -> None:
         ref = head.branch if head.branch == self.branch else None
@@ -191,7 +210,8 @@ class InPlace:
             if not (is_start and index[path] == before) and self._is_known(path, there, known):
                 touched[path] = before
         self.tree.set_index(touched)
-        self.tree.remove(path for path, before in touched.items() if before is None)
+        kept = self.adopted.read()
+        self.tree.remove(path for path, before in touched.items() if before is None and path not in kept)
         blocked = [path for path, before in touched.items() if before and self.tree.is_folder(path)]
         if blocked:
             raise MoveFailed(target=move.name, reason=f"files lie where {shown(blocked)} must go back")

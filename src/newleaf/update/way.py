@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.git_errors import (
@@ -38,6 +38,8 @@ class Way:
 
     changes: dict[str, Change]
     dirty: frozenset[str]
+    adopted: frozenset[str] = frozenset()
+    """What lies there untracked already, exactly as the target brings it."""
 
     @property
     def blocking(self) -> list[str]:
@@ -70,10 +72,11 @@ class Ways:
         if dirty and self.refuses_dirty:
             raise DirtyTree(paths=shown(dirty))
         way = Way(self.tree.changes(head.commit, target), frozenset(dirty))
-        blocked = sorted(set(self._untracked(way)))
-        if blocked:
-            raise UntrackedInTheWay(paths=shown(blocked))
-        return way
+        found = set(self._untracked(way))
+        adopted = self._alike(found, way)
+        if found - adopted:
+            raise UntrackedInTheWay(paths=shown(found - adopted))
+        return replace(way, adopted=adopted)
 
     def dirty(self, commit: CommitId) -> set[str]:
         """The tracked paths with local changes, staged or not.
@@ -137,6 +140,12 @@ class Ways:
                 yield from (file for file in self._files_below(path) if file not in leaving)
             elif mode and path.casefold() not in folded:
                 yield path
+
+    def _alike(self, found: set[str], way: Way) -> frozenset[str]:
+        """Those of the untracked files that are what the target brings, to the byte and the mode."""
+        asked = [path for path in found if path in way.changes]
+        lying = self.tree.contents(asked) if asked else {}
+        return frozenset(path for path in asked if lying[path] == way.changes[path][1])
 
     def _is_free(self, folder: str, sound: set[str], leaving: Collection[str]) -> bool:
         """Whether a folder is one, or can be made."""

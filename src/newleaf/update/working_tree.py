@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from newleaf.core.git_errors import Unborn
 from newleaf.core.release import CommitId
@@ -79,6 +81,10 @@ class WorkingTree:
         arguments = [ref] if ref else ["--no-deref", "HEAD"]
         self.own_call("update-ref", "-m", why, *arguments, target, start)
 
+    def note_fetched(self, branch: str, commit: CommitId) -> None:
+        """Lets the checkout know what `origin` has, as a fetch by hand would have."""
+        self.own("update-ref", "-m", "newleaf: fetch", f"refs/remotes/origin/{branch}", commit)
+
     def own(self, *arguments: str) -> Finished:
         """Asks git in the checkout's own directory, hooks off."""
         return self.git.run(*arguments, at=self._own)
@@ -86,6 +92,11 @@ class WorkingTree:
     def own_call(self, *arguments: str) -> bytes:
         """Like `own`, but an exit status other than 0 is an error."""
         return self.git.call(*arguments, at=self._own)
+
+    def open_log(self, ref: str) -> IO[bytes]:
+        """The log of a ref of the checkout, as it is now; empty where git keeps its logs in another form."""
+        log = self.worktree.common / "logs" / ref
+        return log.open("rb") if log.exists() else io.BytesIO()
 
     # --- what differs -------------------------------------------------------------------
 
@@ -155,8 +166,8 @@ class WorkingTree:
         """Lets the index know again which files are untouched."""
         self.git.run("update-index", "-q", "--refresh", at=self._files)
 
-    def read_tree(self, start: CommitId, target: CommitId) -> Finished:
-        """Moves index and files from one commit to another; edits that are not in the way stay."""
+    def read_tree(self, start: str, target: str) -> Finished:
+        """Moves index and files from one commit or tree to another; edits that are not in the way stay."""
         return self.git.run("read-tree", "-m", "-u", start, target, at=self._files)
 
     def set_index(self, entries: Mapping[str, Content]) -> None:
