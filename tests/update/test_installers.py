@@ -173,6 +173,7 @@ def test_uv_is_told_what_the_settings_say(app: App, update: dict[str, Any], argu
         (("", "  "), "it said nothing"),
         (("a", "b "), "b"),
         (("a", "error: x", "  cause: y", "hint: z", "more"), "error: x; cause: y; hint: z"),
+        (("error: " + "x" * 400,), "error: " + "x" * 292 + "…"),
         (("No such file or directory", "bye"), "No such file or directory; bye"),
     ],
 )

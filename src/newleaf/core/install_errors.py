@@ -9,9 +9,7 @@ class InstallFailed(FailedError):
     """the dependencies were not installed: {what} failed: {reason}"""
 
     code = "install_failed"
-    cure = (
-        "mend it and run newleaf update again; the daemon was not restarted, and the installation stays owed"
-    )
+    cure = "mend it and run newleaf update again; nothing was restarted"
 
     def as_record(self) -> dict[str, object]:
         """With the end of what the installer said."""

@@ -26,6 +26,7 @@ from newleaf.update.surroundings import Python, Surroundings
 
 CHECK_SECONDS = 60.0
 SHORTEST_SECONDS = 0.001
+TOLD_CHARACTERS = 300
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 _NO_ROOM = re.compile(
     r"no space left on device|disk quota exceeded|os error (?:28|122)\b|errno (?:28|122)\b", re.IGNORECASE
@@ -171,4 +172,5 @@ def telling_lines(lines: Sequence[str]) -> str:
     """The three lines from the first that speaks of an error; else the last one."""
     said = [line.strip() for line in lines if line.strip()]
     first = next((i for i, line in enumerate(said) if _TELLING.search(line)), len(said) - 1)
-    return "; ".join(said[max(first, 0) :][:3]) or "it said nothing"
+    told = "; ".join(said[max(first, 0) :][:3]) or "it said nothing"
+    return told if len(told) <= TOLD_CHARACTERS else f"{told[: TOLD_CHARACTERS - 1]}…"
