@@ -83,12 +83,17 @@ class Host:
         return resolve(loaded.settings, Facts(socket.gethostname(), self.config.origin))
 
     def settings_of(self, commit: CommitId) -> Settings:
-        """The settings with the app's file as `commit` has it, or as it lies there untracked."""
+        """The settings with the app's file as it lies there when `commit` is live."""
         path = self.app_path
         content = self.git.show(commit, path)
-        if content is None and self.git.show(self.layout.live().commit, path) is None:
+        if content is None and self._stays_untracked(path):
             return self.settings
         return self._resolved(load(self.sources.with_app_file(content, f"{path} of {commit[:9]}")))
+
+    def _stays_untracked(self, path: str) -> bool:
+        """Whether a file that a commit does not have lies in the checkout all the same."""
+        in_place = self.layout.in_place
+        return path in in_place.adopted.read() or self.git.show(in_place.live().commit, path) is None
 
     @property
     def app_path(self) -> str:
