@@ -18,6 +18,24 @@ def test_a_release_survives_the_way_to_a_record_and_back() -> None:
     assert Release.read(release.as_record()) == release
 
 
-@pytest.mark.parametrize("record", [None, "text", [], {}, {"commit": None}, {"version": "1.0.0"}])
+COMMIT = commit_of("a")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        "text",
+        [],
+        {},
+        {"commit": None},
+        {"version": "1.0.0"},
+        {"commit": "--upload-pack=touch x"},
+        {"commit": COMMIT[:12]},
+        {"commit": COMMIT + "\n"},
+        {"commit": COMMIT, "version": 1.2},
+        {"commit": COMMIT, "tag": ["v1.0.0"]},
+    ],
+)
 def test_what_names_no_commit_is_no_release(record: object) -> None:
     assert Release.read(record) is None

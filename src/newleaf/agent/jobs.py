@@ -18,7 +18,7 @@ from newleaf.core.job_errors import UpdateInstalling
 from newleaf.system import busy_lock
 from newleaf.system.files import prepare_state_directory
 from newleaf.system.known_apps import known_apps, notes_folder
-from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, find_place
+from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, current_folder, find_place
 
 POLL_SECONDS = 0.02
 
@@ -101,7 +101,7 @@ def find_state(selection: Selection) -> Path:
     named = selection.state_dir or os.environ.get(STATE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
-    return find_place(selection, Path.cwd(), os.environ, lambda: known_apps(notes_folder())).state
+    return find_place(selection, current_folder(), os.environ, lambda: known_apps(notes_folder())).state
 
 
 def _refuse_in_event_loop() -> None:

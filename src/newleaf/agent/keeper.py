@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from newleaf.core.errors import LauncherMissing
+from newleaf.core.errors import CorruptFile, LauncherMissing
 from newleaf.core.ports import Restarted
 from newleaf.core.records import AttemptRecord
 from newleaf.core.release import CommitId, Release
@@ -48,8 +48,14 @@ class Keeper:
         return running_daemon(self.state) is not None
 
     def running(self) -> Release | None:
-        """What the live process reported."""
-        daemon = running_daemon(self.state)
+        """What the live process reported; None when none has, or its record cannot be read.
+
+        Raises: NewerSchema.
+        """
+        try:
+            daemon = running_daemon(self.state)
+        except CorruptFile:
+            return None
         return Release(CommitId(daemon.commit), daemon.version) if daemon and daemon.commit else None
 
     def restart(self, attempt: AttemptRecord) -> Restarted:

@@ -1,7 +1,8 @@
 """The published word of a host: the status file, and what of it is true now.
 
 `running` is what the live process reported; a process that has died takes its word with it, and
-unknown is shown as unknown (lessons.md L1).
+unknown is shown as unknown (lessons.md L1). A word that cannot be read stands in nobody's way: who publishes
+next writes it anew; only who asks for it is told.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from newleaf.core.errors import CorruptFile
 from newleaf.core.records import AttemptRecord, Status, moment
 from newleaf.core.release import Release
 from newleaf.system import files
@@ -26,28 +28,87 @@ class StatusFile:
         self._running = running
 
     def publish(self, status: Status) -> None:
-        """Replaces the published word; an unchanged one is not written again."""
+        """Replaces the published word; an unchanged one is not written again.
+
+        Raises: NewerSchema, DiskFull, StateDirectoryUnwritable.
+        """
         record = status.as_record()
         if _without_time(record) != _without_time(self.published() or {}):
             files.write_record(self._path, record)
 
     def published(self) -> dict[str, Any] | None:
-        """The last word as it was published; None before the first."""
-        return files.read_record(self._path)
+        """The last word as it was published; None before the first, and when it cannot be read.
+
+        Raises: NewerSchema.
+        """
+        try:
+            return self._read()
+        except CorruptFile:
+            return None
 
     def not_holding_since(self, attempt: AttemptRecord) -> dict[str, datetime]:
         """Since when each gate has not held, as the published word has it for this very attempt."""
         record = self.published() or {}
-        waiting = record.get("waiting_for")
-        if record.get("attempt") != attempt.id or not isinstance(waiting, list):
+        if record.get("attempt") != attempt.id:
             return {}
-        return {str(entry["gate"]): moment(str(entry["since"])) for entry in waiting}
+        return {entry["gate"]: moment(entry["since"]) for entry in record["waiting_for"]}
 
     def current(self, unknown: Status) -> dict[str, Any]:
-        """The last word, with what runs now; `unknown` stands in before the first."""
-        record = self.published() or unknown.as_record()
+        """The last word, with what runs now; `unknown` stands in before the first.
+
+        Raises: CorruptFile, NewerSchema.
+        """
+        record = self._read() or unknown.as_record()
         running = self._running()
         return {**record, "running": running.as_record() if running else None}
+
+    def _read(self) -> dict[str, Any] | None:
+        record = files.read_record(self._path)
+        if record is not None:
+            fault = _find_fault(record)
+            if fault:
+                raise CorruptFile(path=self._path, reason=f"{fault} is missing or of another kind")
+        return record
+
+
+def _find_fault(record: Mapping[str, Any]) -> str | None:
+    """The field that no newleaf writes like this; None when all are right."""
+    return next((name for name, is_right in _FIELDS.items() if not is_right(record.get(name))), None)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_release(value: object) -> bool:
+    return value is None or Release.read(value) is not None
+
+
+def _is_text_or_none(value: object) -> bool:
+    return isinstance(value, str | None)
+
+
+def _are_gates(value: object) -> bool:
+    try:
+        return isinstance(value, list) and all(
+            isinstance(entry["gate"], str) and isinstance(entry["reason"], str) and moment(entry["since"])
+            for entry in value
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+_FIELDS: Mapping[str, Callable[[object], bool]] = {
+    "status": _is_text,
+    "timestamp": _is_text,
+    "computer": _is_text,
+    "app": _is_text,
+    "channel": _is_text,
+    "target": _is_release,
+    "attempt": _is_text_or_none,
+    "error": _is_text_or_none,
+    "waiting_for": _are_gates,
+}
 
 
 def _without_time(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from newleaf.core.obstacles import LEVELS, Note
 from newleaf.core.secrets import mask_text
 from newleaf.system.commands import Runner
 from newleaf.system.known_apps import notes_folder
+from newleaf.system.place import current_folder
 
 TITLES = {
     "cannot": ("What will not work as it is", "red"),
@@ -43,7 +44,9 @@ def init(invocation: Invocation, channel: str | None, slots: bool, url: str | No
     """
     if slots or url is not None:
         raise SlotsNotYet(option="--slots" if slots else "--from")
-    request = Request(Path.cwd(), os.environ, notes_folder(), channel, invocation.app, invocation.state_dir)
+    request = Request(
+        current_folder(), os.environ, notes_folder(), channel, invocation.app, invocation.state_dir
+    )
     plan = make_plan(request, Runner())
     asks = not yes and not invocation.json and sys.stdin.isatty() and sys.stdout.isatty()
     if asks:

@@ -50,7 +50,7 @@ class Invocation:
         """Prints the verb's answer: the record as JSON, or the lines for people."""
         self.answered = True
         if self.json:
-            click.echo(json.dumps({"schema": SCHEMA, **record}, ensure_ascii=False))
+            click.echo(_encode({"schema": SCHEMA, **record}))
         else:
             for line in lines:
                 click.echo(line)
@@ -58,8 +58,9 @@ class Invocation:
     def answer_error(self, error: NewleafError) -> None:
         """Prints a failure that ended the verb."""
         if self.json:
-            outcome = {"outcome": error.outcome, "errors": [error.as_record()]}
-            self.answer(outcome)
+            # What was interrupted while it printed has answered already.
+            if not self.answered:
+                self.answer({"outcome": error.outcome, "errors": [error.as_record()]})
             return
         click.echo(f"{click.style('newleaf:', fg='red')} {error.message}", err=True)
         for line in getattr(error, "lines", ()):
@@ -70,6 +71,16 @@ class Invocation:
     def say(self, text: str) -> None:
         """A line that is no part of the answer."""
         click.echo(text, err=True)
+
+
+def _encode(record: Mapping[str, Any]) -> str:
+    """JSON as readable as standard output's character set allows."""
+    text = json.dumps(record, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return json.dumps(record)
+    return text
 
 
 def draws_progress() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from newleaf.cli.invocation import Invocation
-from newleaf.core.errors import NewleafError
+from newleaf.core.errors import Defect, HostRefused, Interrupted, NewleafError
 
 VERBS = {
     "init": "newleaf.cli.init",
@@ -57,7 +58,9 @@ SUMMARIES = {
     "demo": "See the whole loop on this machine.",
 }
 
-EXIT_INTERRUPTED = 130
+SIGNALLED = 128
+"""Added to a signal's number, it is the exit code of a verb that the signal ended."""
+
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -121,9 +124,28 @@ def cli() -> None:
     """Keeps long-running Python daemons that are deployed from git up to date by themselves."""
 
 
+class Stopped(BaseException):
+    """A signal asked this process to end: what it has begun is left as after a kill, its children end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
 def main() -> None:
     """The program: runs a verb and exits with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name or a line of output may hold what the terminal's character set does not have.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ignored signals stay ignored: that is how `nohup` works.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
     sys.exit(run(sys.argv[1:]))
+
+
+def _stop(number: int, _: object) -> None:
+    raise Stopped(number)
 
 
 def run(arguments: list[str]) -> int:
@@ -132,18 +154,30 @@ def run(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="newleaf", standalone_mode=False, obj=invocation)
     except NewleafError as error:
-        invocation.answer_error(error)
-        return error.exit_code
+        return _answer_failure(invocation, error)
     except click.ClickException as error:
         return _answer_usage(invocation, error)
+    except Stopped as stopped:
+        return _answer_failure(invocation, Interrupted(), SIGNALLED + stopped.number)
     except (KeyboardInterrupt, click.Abort):
-        invocation.say("interrupted; an update that had begun goes on with the next `newleaf update`")
-        return EXIT_INTERRUPTED
+        return _answer_failure(invocation, Interrupted(), SIGNALLED + signal.SIGINT)
     except BrokenPipeError:
         # Whoever read the output has gone; Python must not complain about it when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _answer_failure(invocation, HostRefused(reason=error.strerror or error, path=error.filename))
+    except Exception as error:  # noqa: BLE001 - with --json there is one object, whatever happens
+        import traceback
+
+        traceback.print_exc()
+        return _answer_failure(invocation, Defect(reason=f"{type(error).__name__}: {error}"))
     return code if isinstance(code, int) else 0
+
+
+def _answer_failure(invocation: Invocation, error: NewleafError, code: int | None = None) -> int:
+    invocation.answer_error(error)
+    return error.exit_code if code is None else code
 
 
 def _own_arguments(arguments: list[str]) -> list[str]:

@@ -65,7 +65,7 @@ def gather_reasons(host: Host) -> Reasons:
 
     owed, settings, status = host.journal().open_attempt, host.settings, host.status_file
     target = owed.target if owed else host.layout.live()
-    waiting = host.status().get("waiting_for") or []
+    waiting = (status.published() or {}).get("waiting_for", [])
     return Reasons(
         owed,
         HostParts(host).gates.survey(target, owed.at(State.WAIT) if owed else None),

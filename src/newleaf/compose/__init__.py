@@ -15,9 +15,10 @@ from newleaf.compose.host import Host
 from newleaf.core.fragments import Fragment, Sources
 from newleaf.system import files
 from newleaf.system.configuration import read_sources
-from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, find_place
+from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, current_folder, find_place
 
 if TYPE_CHECKING:
+    from newleaf.core.fragments import GivenSettings
     from newleaf.system.known_apps import KnownApp
 
 __all__ = ["Host", "host", "ready"]
@@ -28,13 +29,13 @@ def host(selection: Selection, code: Fragment | None = None, folder: Path | None
 
     Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
     """
-    place = find_place(selection, folder or Path.cwd(), os.environ, _noted)
+    place = find_place(selection, folder or current_folder(), os.environ, _noted)
     files.prepare_state_directory(place.state)
     sources = read_sources(place.app_file, place.host_file, os.environ)
     return Host(place, Sources(sources.app, sources.host, code or sources.code, sources.environment))
 
 
-def ready(settings: Fragment | None = None) -> None:
+def ready(settings: GivenSettings | None = None) -> None:
     """The daemon serves now: records its pid and the commit that it has loaded.
 
     The commit is that of the tree which the program was started from, as of its start. On a machine
@@ -47,15 +48,17 @@ def ready(settings: Fragment | None = None) -> None:
     from newleaf.system.loaded_tree import find_tree
 
     program = getattr(sys.modules.get("__main__"), "__file__", None)
-    tree = (find_tree(Path(program).resolve().parent) if program else None) or find_tree(Path.cwd())
-    if tree is None:
-        return
     try:
+        tree = (find_tree(Path(program).resolve().parent) if program else None) or find_tree(current_folder())
+        if tree is None:
+            return
         place = find_place(Unnamed(), tree, os.environ, _noted)
         if place.state.is_dir() or os.environ.get(STATE_VARIABLE):
-            host(Unnamed(), settings, tree).report_ready(tree)
+            host(Unnamed(), settings.fragment if settings else None, tree).report_ready(tree)
     except NewleafError as error:
         logging.getLogger("newleaf").warning("not reported as ready: %s %s", error.message, error.advice)
+    except OSError as error:
+        logging.getLogger("newleaf").warning("not reported as ready: %s", error)
 
 
 def _noted() -> list[KnownApp]:

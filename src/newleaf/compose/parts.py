@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 
 def transaction(host: Host) -> Transaction:
-    """Everything that an update needs; the caller holds the update lock."""
+    """Everything that an update needs; the caller holds the update lock.
+
+    Raises: CorruptFile and its kin, NewerSchema: nothing is begun on records that cannot be relied on.
+    """
     from newleaf.update.transaction import Transaction
 
+    for read in (host.history.entries, host.status_file.published, host.keeper.daemon_runs):
+        read()
     new_id = f"{now():%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
     return Transaction(HostParts(host), lambda: new_id, host.suspended)
 

@@ -144,6 +144,39 @@ class DiskFull(FailedError):
     cure = "free some space there and run newleaf update again"
 
 
+# --- the process itself -------------------------------------------------------------------
+
+
+class Interrupted(FailedError):
+    """interrupted; what had begun stands as it is"""
+
+    code = "interrupted"
+    cure = "the next `newleaf update` goes on with it"
+
+
+class HostRefused(FailedError):
+    """the system refuses: {reason} ({path})"""
+
+    code = "host_refused"
+    cure = "`newleaf doctor` looks at permissions, disk and programs"
+
+
+class Defect(FailedError):
+    """a defect in newleaf: {reason}"""
+
+    code = "defect"
+    cure = (
+        "please report it, with the lines above; the next `newleaf update` goes on from where this one stood"
+    )
+
+
+class FolderGone(UsageError):
+    """the folder in which you stand does not exist any more"""
+
+    code = "folder_gone"
+    cure = "change into one that does: cd ~"
+
+
 # --- commands ---------------------------------------------------------------------------
 
 

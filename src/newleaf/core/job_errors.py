@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newleaf.core.errors import FailedError, NewleafError
+from newleaf.core.errors import CorruptFile, FailedError, NewleafError
 
 
 class AppBusy(NewleafError):
@@ -32,6 +32,13 @@ class NoDaemon(FailedError):
 
     code = "no_daemon"
     cure = "start the daemon; it reports itself by calling newleaf.ready()"
+
+
+class CorruptDaemonRecord(CorruptFile):
+    """the daemon's own record {path} cannot be read: {reason}"""
+
+    code = "corrupt_daemon_record"
+    cure = "restart the daemon, which writes it anew when it calls newleaf.ready(); when none runs: rm {path}"
 
 
 class JobNotFound(FailedError):

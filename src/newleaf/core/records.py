@@ -58,15 +58,11 @@ class JournalRecord:
         """Raises: ValueError, KeyError or TypeError for what no newleaf wrote."""
         start, target = Release.read(record["from"]), Release.read(record["to"])
         if start is None or target is None:
-            raise ValueError("from or to names no commit")
-        return cls(
-            record["attempt"],
-            moment(record["at"]),
-            State(record["state"]),
-            start,
-            target,
-            dict(record.get("detail") or {}),
-        )
+            raise ValueError("from or to is no release")
+        attempt, detail = record["attempt"], record.get("detail") or {}
+        if not isinstance(attempt, str) or not isinstance(detail, Mapping):
+            raise TypeError("attempt or detail is of another kind")
+        return cls(attempt, moment(record["at"]), State(record["state"]), start, target, dict(detail))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NewType
 
 CommitId = NewType("CommitId", str)
 """A full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits."""
+
+_COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Release:
     @classmethod
     def read(cls, record: object) -> Release | None:
         """The release that `as_record` wrote; None for anything else."""
-        if not isinstance(record, Mapping) or not isinstance(record.get("commit"), str):
+        if not isinstance(record, Mapping):
             return None
-        return cls(CommitId(record["commit"]), record.get("version"), record.get("tag"))
+        commit, version, tag = record.get("commit"), record.get("version"), record.get("tag")
+        if not isinstance(commit, str) or not _COMMIT.match(commit):
+            return None
+        if not isinstance(version, str | None) or not isinstance(tag, str | None):
+            return None
+        return cls(CommitId(commit), version, tag)

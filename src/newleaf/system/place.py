@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown, WrongApp
+from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown, FolderGone, WrongApp
 from newleaf.core.fragments import APP_FILE, HOST_FILE
 from newleaf.system import files
 from newleaf.system.configuration import read_file
@@ -62,6 +62,17 @@ class Standing:
     top: Path
     folder: Path
     name: str | None
+
+
+def current_folder() -> Path:
+    """The folder in which this process stands.
+
+    Raises: FolderGone.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise FolderGone from error
 
 
 def find_place(

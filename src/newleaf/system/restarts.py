@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from newleaf.core.errors import CorruptFile
-from newleaf.core.job_errors import NoDaemon
+from newleaf.core.job_errors import CorruptDaemonRecord, NoDaemon
 from newleaf.core.records import moment, short_stamp, stamp
 from newleaf.system import processes
 from newleaf.system.commands import Command, Runner
@@ -88,23 +88,25 @@ def write_daemon(state: Path, pid: int, commit: str | None, version: str | None)
 def read_daemon(state: Path) -> Daemon | None:
     """The daemon that was recorded last, alive or not; None when none was.
 
-    Raises: CorruptFile, NewerSchema.
+    Raises: CorruptDaemonRecord, NewerSchema.
     """
     path = state / DAEMON_RECORD
-    record = read_record(path)
-    if record is None:
-        return None
     try:
+        record = read_record(path)
+        if record is None:
+            return None
         pid, started, since = record["pid"], record["started"], moment(record["since"])
+    except CorruptFile as error:
+        raise CorruptDaemonRecord(**error.facts) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFile(path=path, reason=f"{error} is not what a daemon records") from error
+        raise CorruptDaemonRecord(path=path, reason="its fields are not what a daemon records") from error
     texts = (record.get("commit"), record.get("version"))
     if (
         type(pid) is not int
         or not isinstance(started, str)
         or not all(isinstance(t, str | None) for t in texts)
     ):
-        raise CorruptFile(path=path, reason="its fields are not what a daemon records")
+        raise CorruptDaemonRecord(path=path, reason="its fields are not what a daemon records")
     return Daemon(pid, started, since, *texts)
 
 

@@ -6,12 +6,13 @@ after the attempt has ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from newleaf.core.errors import CorruptFile
 from newleaf.core.records import moment
 from newleaf.core.release import Release
 from newleaf.system import files
@@ -65,11 +66,20 @@ class History:
         self._path = path
 
     def entries(self) -> list[Entry]:
-        """Every attempt once, as its newest line tells it, oldest first."""
+        """Every attempt once, as its newest line tells it, oldest first.
+
+        Raises: CorruptFile, NewerSchema.
+        """
         merged: dict[str, Entry] = {}
         for number, line in enumerate(files.read_lines(self._path)):
-            key = line.get("attempt") or f"#{number}"
+            key = str(line.get("attempt") or f"#{number}")
             merged[key] = Entry({**(merged[key].line if key in merged else {}), **line})
+        for entry in merged.values():
+            fault = _find_fault(entry.line)
+            if fault:
+                raise CorruptFile(
+                    path=self._path, reason=f"a line is not newleaf's: its {fault} is of another kind"
+                )
         return list(merged.values())
 
     def add(self, line: Mapping[str, Any]) -> None:
@@ -105,3 +115,37 @@ class History:
             if entry.start and entry.start.commit not in unwanted:
                 return entry.start
         return None
+
+
+def _find_fault(line: Mapping[str, Any]) -> str | None:
+    """The field of a line that is not what an attempt writes; None when all are."""
+    try:
+        moment(str(line.get("at")))
+    except ValueError:
+        return "at"
+    return next((name for name, is_right in _FIELDS.items() if not is_right(line.get(name))), None)
+
+
+def _is_list_of_errors(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(error, dict) for error in value))
+
+
+def _is_release(value: object) -> bool:
+    return value is None or Release.read(value) is not None
+
+
+def _is_durations(value: object) -> bool:
+    return value is None or (
+        isinstance(value, dict) and all(isinstance(seconds, int | float) for seconds in value.values())
+    )
+
+
+_FIELDS: Mapping[str, Callable[[object], bool]] = {
+    "attempt": lambda value: isinstance(value, str | None),
+    "outcome": lambda value: isinstance(value, str),
+    "from": _is_release,
+    "to": _is_release,
+    "confirmed": lambda value: isinstance(value, bool | None),
+    "durations": _is_durations,
+    "errors": _is_list_of_errors,
+}

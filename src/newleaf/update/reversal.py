@@ -35,7 +35,10 @@ def revert_again(account: Account) -> Result:
 
 def _finish(account: Account) -> Result:
     detail = account.record.detail
-    errors: list[dict[str, Any]] = [detail["error"]]
+    cause = detail.get("error")
+    errors: list[dict[str, Any]] = [
+        cause if isinstance(cause, dict) else {"code": "failed", "message": "not said"}
+    ]
     try:
         if detail.get("restore"):
             account.notes.append(account.target.data.restore())
