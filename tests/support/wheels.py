@@ -22,21 +22,19 @@ import pathlib, sys
 sys.path.insert(0, {support!r})
 from wheels import write_wheel
 
-def _name():
+def _write(folder, files):
     import tomllib
     project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
-    version = project.get("version") or pathlib.Path("VERSION").read_text().strip()
-    return project["name"], version
+    needs = list(project.get("dependencies", []))
+    for extra, lines in project.get("optional-dependencies", {{}}).items():
+        needs += [f"{{line}} ; extra == '{{extra}}'" for line in lines]
+    return write_wheel(pathlib.Path(folder), project["name"], project["version"], needs, files).name
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
-    name, version = _name()
-    files = {{str(p): p.read_text() for p in pathlib.Path(name).rglob("*.py")}}
-    return write_wheel(pathlib.Path(folder), name, version, files=files).name
+    return _write(folder, {{str(p): p.read_text() for p in pathlib.Path().glob("*/__init__.py")}})
 
 def build_editable(folder, config_settings=None, metadata_directory=None):
-    name, version = _name()
-    files = {{name + ".pth": str(pathlib.Path.cwd())}}
-    return write_wheel(pathlib.Path(folder), name, version, files=files).name
+    return _write(folder, {{"app.pth": str(pathlib.Path.cwd())}})
 '''
 
 
@@ -53,6 +51,8 @@ def write_wheel(
     content[f"{metadata}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + "".join(
         f"Requires-Dist: {need}\n" for need in needs
     )
+    extras = {need.split("'")[1] for need in needs if "extra == '" in need}
+    content[f"{metadata}/METADATA"] += "".join(f"Provides-Extra: {extra}\n" for extra in sorted(extras))
     content[f"{metadata}/WHEEL"] = (
         "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     )

@@ -103,10 +103,10 @@ def test_without_uv_pip_installs_and_says_that_the_lock_is_not_enforced(
     assert (environment().owed(), without_uv.imported("leaflet")) == (None, "2.0.0")
 
 
-def test_requirements_are_pips_and_those_they_include(
+def test_pip_installs_requirements_and_then_the_project_into_an_environment_without_pip(
     without_uv: App, environment: Install, said: list[str]
 ) -> None:
-    """An environment that uv made has no pip."""
+    """Environments that uv made have none. One test, because making a pip takes seconds."""
     app = without_uv
     app.uv("venv", "--quiet")
     (app.folder / "pyproject.toml").unlink()
@@ -118,22 +118,21 @@ def test_requirements_are_pips_and_those_they_include(
     assert (environment().owed(), app.imported("leaflet")) == (None, "1.0.0")
     app.write("base.txt", "leaflet==2.0.0\n")
     assert environment().owed() == "the requirements changed"
-    lose_a_module(app)
-    assert environment().owed() == "files of leaflet 1.0.0 are missing"
 
-
-def test_the_project_is_installed_by_pip_with_its_extras(
-    without_uv: App, environment: Install, said: list[str]
-) -> None:
-    app = without_uv
-    app.uv("venv", "--quiet")
     app.write("sessions/__init__.py", "VERSION = 'from the tree'\n")
-    table = write_backend(app.folder)
-    app.project("leaflet==1.0.0", more=f'[project.optional-dependencies]\ntree = ["twig"]\n{table}')
-    environment(extras=("tree",)).install(said.append)
-    assert app.imported("sessions") == "from the tree"
+    extras = '[project.optional-dependencies]\ntree = ["twig"]\n'
+    app.project("leaflet", more=extras + write_backend(app.folder))
     with pytest.raises(ManifestUnreadable, match="no optional dependencies called 'fruit'"):
         environment(extras=("fruit",)).install(said.append)
+    environment(extras=("tree",)).install(said.append)
+    assert environment(extras=("tree",)).owed() is None
+    assert [app.imported(name) for name in ("leaflet", "sessions", "twig")] == [
+        "2.0.0",
+        "from the tree",
+        "1.0.0",
+    ]
+    lose_a_module(app)
+    assert environment(extras=("tree",)).owed() == "files of leaflet 2.0.0 are missing"
 
 
 def test_what_must_not_come_from_an_index_is_refused_without_uv(
