@@ -178,6 +178,12 @@ def test_what_works_is_not_complained_about(situation: Situation) -> None:
     assert find_obstacles(situation) == []
 
 
+def test_a_command_that_newleaf_toml_names_need_not_be_found() -> None:
+    unfound = replace(GOOD, start=StartChoice(None))
+    assert [note.level for note in find_obstacles(unfound)] == ["attention"]
+    assert find_obstacles(replace(unfound, has_command=True)) == []
+
+
 def test_the_worst_is_said_first() -> None:
     worst = replace(with_checkout(unpushed=1, remotes={}), sharing=("x",))
     levels = [note.level for note in find_obstacles(worst)]

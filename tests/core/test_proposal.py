@@ -163,6 +163,13 @@ def test_in_a_monorepo_the_apps_folder_is_said_and_its_paths_suggested() -> None
     assert not [note for note in again.notes if "several apps" in note.text]
 
 
+def test_command_in_newleaf_toml_is_enough_to_start_by() -> None:
+    told = Wish(app_settings={"app.name": "shop", "app.command": ["python", "serve.py"]})
+    for wish, is_missed in ((None, True), (told, False)):
+        notes = proposed(wish=wish).notes
+        assert any("no way to start the daemon" in note.text for note in notes) is is_missed
+
+
 def unit() -> Start:
     return Start("systemd", "ops/shop.service", "shop.service", (".venv/bin/shop",), restart="always")
 

@@ -41,6 +41,8 @@ class Situation:
     install: str
     sharing: tuple[str, ...] = ()
     """Other apps of this machine that are deployed in this checkout."""
+    has_command: bool = False
+    """Whether newleaf.toml already says how the daemon is started."""
 
     @property
     def remote(self) -> tuple[str, str] | None:
@@ -236,7 +238,8 @@ def needs_build(situation: Situation) -> Iterator[Note]:
 
 def no_start(situation: Situation) -> Iterator[Note]:
     """Without a command only the launcher misses something."""
-    if situation.start.start is None and situation.findings.projects and not situation.rivals:
+    is_unknown = situation.start.start is None and not situation.has_command
+    if is_unknown and situation.findings.projects and not situation.rivals:
         reasons = "; ".join(f"{start.source} {reason}" for start, reason in situation.start.unusable)
         text = "no way to start the daemon was found" + (f" ({reasons})" if reasons else "")
         cure = 'only `newleaf run` needs it: app.command = ".venv/bin/python -m PACKAGE" in newleaf.toml'

@@ -68,6 +68,7 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
         start=start,
         install=install.value if isinstance(install.value, str) else " ".join(install.value),
         sharing=wish.sharing,
+        has_command="app.command" in wish.app_settings,
     )
     host = tuple(host_entries(findings, checkout, name, wish))
     app = tuple(_app_entries(situation, name, install))
