@@ -33,7 +33,7 @@ OWN = [
 @pytest.mark.parametrize("error", OWN)
 def test_it_has_a_code_a_message_and_a_cure_without_gaps(error: type[NewleafError]) -> None:
     made = error(**FACTS)
-    assert made.code != error.__mro__[1].code
+    assert made.code not in ("failed", "usage", "inconsistent")
     assert made.advice
     for text in (made.message, made.advice.replace('{"schema": 1, "applied": ["1.1.0/001_name.py"]}', "")):
         assert "{" not in text

@@ -56,7 +56,7 @@ class MigrationFailed(FailedError):
     """migration {script} failed: {reason}"""
 
     code = "migration_failed"
-    cure = "mend it and run newleaf update again: what is done is recorded, and not done twice"
+    cure = "mend it with a newer commit, or run it again: what is recorded as done is not done twice"
 
     def as_record(self) -> dict[str, object]:
         """With the end of what the migration said."""
