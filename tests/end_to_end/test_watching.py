@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.deployment import Deployment
+from newleaf import compose
+from newleaf.agent.check import Checked
+from newleaf.agent.watcher import Watcher
+from newleaf.cli.invocation import Invocation
+from newleaf.compose.watching import watcher
+from newleaf.core.release import CommitId, Release
+from tests.support.deployment import Deployment, wait_until
 from tests.support.github_server import github_api
 from tests.support.http_server import Answer, LocalServer, Received, serving
 
@@ -233,3 +241,66 @@ def test_notice_to_a_private_address_then_not_sent_and_the_update_goes_on(deploy
     log = (deployment.state / "logs" / "update.log").read_text()
     assert "127.0.0.1 leads to 127.0.0.1 (loopback)" in log
     assert "canary" not in everything(deployment.state).replace('/hook/canary"]', "")
+
+
+# --- the loop -------------------------------------------------------------------------
+
+
+def watched(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Watcher:
+    """The polling loop of a daemon of this deployment, made as a daemon makes it."""
+    for name, value in deployment.variables.items():
+        monkeypatch.setenv(name, value)
+    return watcher(compose.host(Invocation(), folder=deployment.checkout.path), print)
+
+
+def test_daemon_watches_then_commits_pins_and_signals_are_noticed(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.host_settings("[watch]\npoll_seconds = 0.05\n")
+    found: list[Checked] = []
+
+    async def until(condition: Callable[[], bool]) -> None:
+        await asyncio.to_thread(wait_until, condition)
+
+    async def main() -> None:
+        watch = watched(deployment, monkeypatch)
+        task = asyncio.ensure_future(watch.run(found.append))
+        commit = deployment.release("1.1.0")
+        await until(lambda: bool(found) and found[-1].available == Release(CommitId(commit)))
+        assert deployment.record("update_available.json")["available"] == commit
+        # A decision that is made while it watches counts from the next look on.
+        assert deployment.run("pin", "1.0.0").code == 0
+        await until(lambda: not (deployment.state / "update_available.json").exists())
+        assert deployment.run("unpin").code == 0
+        found.clear()
+        await until(lambda: bool(found))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_signal_written_beside_a_daemon_then_a_look_within_two_seconds(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.run("check")
+    deployment.host_settings(BETA + "[watch]\npoll_seconds = 3600\n")
+    found: list[float] = []
+
+    async def main() -> None:
+        watch = watched(deployment, monkeypatch)
+        watch.chance = lambda: 0.9
+        task = asyncio.ensure_future(watch.run(lambda _: found.append(time.monotonic())))
+        await asyncio.sleep(0.05)
+        deployment.release("1.1.0")
+        text = '{"current": "1.0.0", "available": "1.1.0", "channel": "beta"}'
+        (deployment.state / "update_available.json").write_text(text)
+        began = time.monotonic()
+        await asyncio.to_thread(wait_until, lambda: found)
+        assert found[0] - began < 2.5
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())

@@ -29,7 +29,7 @@ class Origin:
     git: Git
     settings: Settings
     inner: str
-    pin: str | None
+    pin: Callable[[], str | None]
     resolve_rule: Resolve
     settings_of: Callable[[CommitId], Settings]
     check_movable: Callable[..., None]
@@ -61,7 +61,7 @@ class Origin:
     def _exact(self, request: Request) -> str | None:
         """The version or commit that is asked for; an abbreviated commit in full, where it is here."""
         if request.to is None:
-            return None if request.branch else self.pin or self.settings.deployment.pin
+            return None if request.branch else self.pin() or self.settings.deployment.pin
         return self.git.complete(request.to) or request.to
 
     def resolve(self, request: Request, live: Release) -> Choice:

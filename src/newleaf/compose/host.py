@@ -201,7 +201,8 @@ class Host:
             self.git,
             self.settings,
             self.inner,
-            self.decisions.pin,
+            # Read anew each time: a watcher lives longer than a decision.
+            lambda: self.decisions.pin,
             self.resolver(),
             self.settings_of,
             lambda target, sideways: self.layout.in_place.check_movable(target, sideways=sideways),

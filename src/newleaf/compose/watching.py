@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newleaf.agent.check import Check
 from newleaf.agent.signal import SignalFile
@@ -15,6 +15,9 @@ from newleaf.core.channels import Rule
 from newleaf.core.records import Status
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
+
+if TYPE_CHECKING:
+    from newleaf.agent.watcher import Watcher
 
 
 def look(host: Host, *, trusts_unchanged: bool = False) -> Check:
@@ -27,6 +30,16 @@ def look(host: Host, *, trusts_unchanged: bool = False) -> Check:
         staleness(host),
         now,
     )
+
+
+def watcher(host: Host, say: Callable[[str], None]) -> Watcher:
+    """The polling loop of a daemon; `say` is given a line for the log."""
+    from newleaf.agent.watcher import Watcher
+    from newleaf.core.polling import Interval
+
+    watch = host.settings.watch
+    check, signal = look(host, trusts_unchanged=True), SignalFile(host.state)
+    return Watcher(check, signal, Interval(watch.poll_seconds, watch.jitter), now, say)
 
 
 def staleness(host: Host) -> Staleness:

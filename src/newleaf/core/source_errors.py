@@ -107,13 +107,6 @@ class TokenInClear(UsageError):
     cure = "make source.api_url an https address"
 
 
-class RepositoryUnclear(UsageError):
-    """source.releases is github, and {url} names no owner and repository"""
-
-    code = "repository_unclear"
-    cure = 'set source.releases = "tags", or name a remote like https://github.com/OWNER/NAME'
-
-
 class ReleaseWithoutTag(RemoteLacks):
     """the newest release is called {tag}, and the remote has no such tag"""
 
