@@ -67,3 +67,15 @@ def test_newer_schema_then_left_alone(memory: WatchFile, tmp_path: Path) -> None
     with pytest.raises(NewerSchema):
         memory.change(reached_at=NOW)
     assert (tmp_path / "watch.json").read_text() == text
+
+
+def test_symlink_in_its_place_then_the_other_file_is_untouched(memory: WatchFile, tmp_path: Path) -> None:
+    """threats.md T20."""
+    other = tmp_path / "other.json"
+    other.write_text('{"schema": 1, "reached_at": "2026-01-01T00:00:00Z"}')
+    before = other.read_bytes()
+    (tmp_path / "watch.json").symlink_to(other)
+    assert memory.read() == {}
+    memory.change(reached_at=NOW)
+    assert other.read_bytes() == before
+    assert memory.moment("reached_at") == NOW

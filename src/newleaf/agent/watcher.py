@@ -20,7 +20,7 @@ from newleaf.agent.signal import SignalFile, Trace
 from newleaf.core.errors import NewleafError
 from newleaf.core.polling import Interval, first_wait, next_wait
 
-NOTICED_EVERY_SECONDS = 1.5
+NOTICED_EVERY_SECONDS = 1.0
 
 OnTarget = Callable[[Checked], None]
 
