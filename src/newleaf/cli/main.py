@@ -39,7 +39,7 @@ VERBS = {
 
 SUMMARIES = {
     "init": "Look at a repository and set it up on this host.",
-    "check": "Ask the remote for the target; change nothing.",
+    "check": "Ask the remote for the target, and signal it.",
     "update": "Move to the target: one attempt.",
     "rollback": "Go back to the last good release.",
     "status": "What runs.",
@@ -89,6 +89,24 @@ def _shared_options() -> list[click.Option]:
     ]
 
 
+def _version_option() -> click.Option:
+    def show(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            from importlib.metadata import version
+
+            click.echo(f"newleaf {version('newleaf')}")
+            context.exit()
+
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show newleaf's version.",
+    )
+
+
 class Verbs(click.Group):
     """Loads a verb's module when the verb is called, not before."""
 
@@ -119,7 +137,9 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Verbs, params=_shared_options(), context_settings=_HELP, no_args_is_help=True)
+@click.group(
+    cls=Verbs, params=[*_shared_options(), _version_option()], context_settings=_HELP, no_args_is_help=True
+)
 def cli() -> None:
     """Keeps long-running Python daemons that are deployed from git up to date by themselves."""
 
