@@ -129,7 +129,7 @@ def describe_history(attempts: list[dict[str, Any]]) -> list[str]:
             str(attempt["at"])[:19].replace("T", " "),
             str(attempt.get("kind", "update")),
             str(attempt["outcome"]),
-            _CONFIRMED.get(attempt.get("confirmed"), "unknown"),
+            _confirmation(attempt),
             name(attempt.get("from")),
             name(attempt.get("to")),
             f"{sum((attempt.get('durations') or {}).values()):.1f} s",
@@ -140,6 +140,13 @@ def describe_history(attempts: list[dict[str, Any]]) -> list[str]:
     if not rows:
         return ["no attempt yet"]
     return table(rows, ("when (UTC)", "kind", "outcome", "confirmed", "from", "to", "took", "error"))
+
+
+def _confirmation(attempt: Mapping[str, Any]) -> str:
+    """Whether a process has reported the release; nothing to say where none was brought."""
+    if attempt["outcome"] not in ("updated", "ok", "started"):
+        return ""
+    return _CONFIRMED.get(attempt.get("confirmed"), "unknown")
 
 
 def name(record: Mapping[str, Any] | None) -> str:

@@ -47,6 +47,8 @@ def _finish(account: Account) -> Result:
         return account.stays(error, "inconsistent")
     if not detail.get("restore"):
         return account.ends(State.FAILED, "failed", *errors)
+    lifts = f"newleaf allow {account.record.target.commit[:12]}"
+    errors[0] = {**errors[0], "cure": f"publish a release that mends it; `{lifts}` has this one tried again"}
     account.deny(str(errors[0]["message"]))
     return account.ends(State.ROLLED_BACK, "rolled_back", *errors)
 
