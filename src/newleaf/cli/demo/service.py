@@ -15,10 +15,10 @@ from typing import Any
 
 from packaging.version import Version
 
-from newleaf.cli.demo import service_keeper
 from newleaf.cli.demo.sandbox import Sandbox, wait_until
 from newleaf.core.errors import DemoStuck
 
+KEEPER = Path(__file__).with_name("service_keeper.py")
 ASK_SECONDS = 5.0
 WATCH_SECONDS = 0.03
 STOP_SECONDS = 15.0
@@ -90,7 +90,7 @@ def kept_running(sandbox: Sandbox, checkout: Path) -> Iterator[Service]:
     """
     service = Service(checkout, sandbox.folder / "service.jsonl")
     daemon = [str(checkout / ".venv/bin/python"), "-m", "notes"]
-    argv = [sys.executable, service_keeper.__file__, str(service.events_file), *daemon]
+    argv = [sys.executable, str(KEEPER), str(service.events_file), *daemon]
     with sandbox.started(argv, checkout) as keeper:
         try:
             wait_until(lambda: service.ask() or keeper.poll() is not None, "the daemon to answer")
