@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation
+from newleaf.core.errors import NewleafError, UsageError
 from newleaf.core.records import Result
 from newleaf.core.requests import Request
 
@@ -49,13 +50,14 @@ def update(
 
     request = Request("command line", to, branch, now, force_busy, wait)
     host = invocation.host()
-    if dry_run:
-        result = transaction(host).plan(request)
-    else:
+
+    def act() -> Result:
+        if dry_run:
+            return transaction(host).plan(request)
         with host.locked("newleaf update", f"to move to {to or branch or 'its target'}"):
-            result = transaction(host).update(request)
-    invocation.answer(result.as_record(), describe(result))
-    return result.exit_code
+            return transaction(host).update(request)
+
+    return _answer(invocation, act)
 
 
 @click.command(short_help="Go back to the last good release.")
@@ -70,8 +72,24 @@ def rollback(invocation: Invocation, to: str | None, data: bool, force_busy: boo
 
     request = Request("rollback", to, now=True, force_busy=force_busy, wait_seconds=wait)
     host = invocation.host()
-    with host.locked("newleaf rollback", "to go back"):
-        result = transaction(host).rollback(request, with_data=data)
+
+    def act() -> Result:
+        with host.locked("newleaf rollback", "to go back"):
+            return transaction(host).rollback(request, with_data=data)
+
+    return _answer(invocation, act)
+
+
+def _answer(invocation: Invocation, act: Callable[[], Result]) -> int:
+    """Answers with what came of it; with --json a failure has every key of a result too."""
+    try:
+        result = act()
+    except UsageError:
+        raise
+    except NewleafError as error:
+        if not invocation.json:
+            raise
+        result = Result(error.outcome, errors=(error.as_record(),))
     invocation.answer(result.as_record(), describe(result))
     return result.exit_code
 

@@ -6,13 +6,13 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from newleaf.core.errors import RemoteUnknown, RepositoryUnnamed
+from newleaf.core.errors import InconsistentError, NewleafError, RemoteUnknown, RepositoryUnnamed
 from newleaf.core.fragments import Loaded, Sources, load
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings import Facts, Settings, resolve
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from newleaf.agent.keeper import Keeper
     from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
+    from newleaf.agent.reporter import Reporter
     from newleaf.agent.status import StatusFile
     from newleaf.agent.target import Resolver
     from newleaf.core.records import Status
@@ -265,6 +266,23 @@ class Host:
             now,
         )
 
+    @cached_property
+    def reporter(self) -> Reporter:
+        """Who is told what happens."""
+        from newleaf.agent.reporter import Reporter
+        from newleaf.agent.update_log import UpdateLog
+
+        return Reporter(self.status_file, UpdateLog(self.state, now), self._notify, self.watch)
+
+    def _notify(self, status: Status) -> None:
+        notify = self.settings.notify
+        if notify.urls:
+            from newleaf.agent.notices import Notices
+            from newleaf.agent.watch_file import WatchFile
+
+            allowed, memory = frozenset(notify.allow_private), WatchFile(self.state)
+            Notices(tuple(notify.urls), allowed, self.http, memory, self.reporter.line).post(status)
+
     # --- questions ----------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
@@ -316,7 +334,17 @@ class Host:
         with update_lock(self.state, who, why) as lock:
             self.runner.on_start = lock.note_child
             record_identity(self.place, self.name)
-            yield
+            try:
+                yield
+            except InconsistentError as error:
+                self._publish_inconsistent(error)
+                raise
+
+    def _publish_inconsistent(self, error: InconsistentError) -> None:
+        """A host that needs a person says so, also where nothing could be begun (lessons.md L2)."""
+        status = replace(self.unknown_status(), status="inconsistent", error=error.message)
+        with contextlib.suppress(NewleafError):
+            self.reporter.publish(status)
 
     def clear_signal(self) -> None:
         """Takes the signal away: its target is here, or is no longer ahead."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from newleaf.compose.host import Host, now
-from newleaf.core.records import AttemptRecord, Status
+from newleaf.core.records import AttemptRecord
 from newleaf.core.release import Release
 
 if TYPE_CHECKING:
@@ -91,23 +91,9 @@ class HostParts:
         budget = None if settings.restart.mode == "none" else parse_budget(settings.restart.budget)
         return Gatekeeper(host.state, gates, facts, lease, self.reporter.line, budget)
 
-    @cached_property
+    @property
     def reporter(self) -> Reporter:
-        from newleaf.agent.reporter import Reporter
-        from newleaf.agent.update_log import UpdateLog
-
-        host = self._host
-        log = UpdateLog(host.state, now)
-        return Reporter(host.status_file, log, self._notify, host.watch)
-
-    def _notify(self, status: Status) -> None:
-        notify = self._host.settings.notify
-        if notify.urls:
-            from newleaf.agent.notices import Notices
-            from newleaf.agent.watch_file import WatchFile
-
-            allowed, memory = frozenset(notify.allow_private), WatchFile(self._host.state)
-            Notices(tuple(notify.urls), allowed, self._host.http, memory, self.reporter.line).post(status)
+        return self._host.reporter
 
     def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
         """What the release's own copy of the settings governs."""

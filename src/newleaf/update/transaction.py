@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from newleaf.core.decide import Decision, decide
-from newleaf.core.errors import NewleafError, NoSnapshot, NoWayBack, UsageError
+from newleaf.core.errors import InconsistentError, NewleafError, NoSnapshot, NoWayBack, UsageError
 from newleaf.core.records import AttemptRecord, Result, Status, StepReport
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
@@ -29,7 +29,10 @@ class Transaction:
     suspended: str | None = None
 
     def update(self, request: Request) -> Result:
-        """One attempt at most. Failures of host or remote end in a Result; only usage errors raise."""
+        """One attempt at most. Failures of host or remote end in a Result.
+
+        Raises: UsageError, and InconsistentError where records cannot be relied on; nothing was begun then.
+        """
         begun = self._finish_what_is_open(request)
         if begun is not None:
             return begun
@@ -39,7 +42,7 @@ class Transaction:
         try:
             choice = self.parts.source.resolve(request, live)
             decision = decide(live.commit, choice.target, choice.message, self.parts.decisions.denied)
-        except UsageError:
+        except (UsageError, InconsistentError):
             raise
         except NewleafError as error:
             return self._unresolved(live, error)
