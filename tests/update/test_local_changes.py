@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from newleaf.core.git_errors import DirtyTree, HiddenChange
 from newleaf.core.release import Release
+from newleaf.system.commands import Command, Finished, Runner
 from tests.support.hosts import Host, make_host
 from tests.support.repositories import Remote
 
@@ -117,6 +120,38 @@ def test_going_back_puts_a_change_back_that_did_not_fit(host: Host) -> None:
     assert host.checkout.stashes() == []
 
 
+def test_a_change_made_while_another_is_kept_is_not_overwritten_by_it(host: Host) -> None:
+    """lessons.md L7: what is put back second finds its file changed, and stays in the stash."""
+    start = host.layout.live()
+    host.checkout.write("config.toml", "a = mine\nb = 2\nc = 3\nd = 4\n")
+    host.remote.commit({"config.toml": "a = new\nb = 2\nc = 3\nd = 4\n"})
+    host.layout.place(host.fetched(), sideways=False)
+    host.checkout.write("config.toml", "a = new\nb = 2\nc = 3\nd = later\n")
+
+    layout = host.layout
+    layout.place(start, sideways=True)
+    notes = layout.activate(start)
+
+    assert host.checkout.read("config.toml") == "a = mine\nb = 2\nc = 3\nd = 4\n"
+    assert len(host.checkout.stashes()) == 1
+    assert host.checkout.git("show", "stash@{0}:config.toml").endswith("d = later")
+    assert "do not fit" in notes[-1]
+
+
+def test_a_kept_change_that_its_owner_has_dropped_is_not_put_back(host: Host) -> None:
+    start = host.layout.live()
+    host.checkout.write("config.toml", "mine\n")
+    host.remote.commit({"config.toml": "theirs\n"})
+    host.layout.place(host.fetched(), sideways=False)
+    host.checkout.git("stash", "drop", "-q")
+
+    host.layout.place(start, sideways=True)
+
+    assert host.layout.activate(start) == []
+    assert host.checkout.read("config.toml") == FIRST["config.toml"]
+    assert host.checkout.changes() == []
+
+
 def test_staged_new_removed_and_edited_files_come_back_as_they_were(host: Host) -> None:
     host.remote.commit({"gone.py": "g\n", "both.py": "1\n2\n3\n4\n5\n"})
     host.update()
@@ -150,16 +185,54 @@ def test_a_staged_new_file_that_the_target_brings_too_is_kept(host: Host) -> Non
     assert "fresh.py do not fit" in notes[0]
 
 
-def test_a_private_mode_survives_being_set_aside(host: Host) -> None:
-    """lessons.md L23: a tracked file with secrets does not become readable."""
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o755])
+def test_a_files_mode_survives_being_set_aside(host: Host, mode: int) -> None:
+    """lessons.md L23: a tracked file with secrets does not become readable, a public one not private."""
     file = host.checkout.write("config.toml", "a = 1\nb = 2\nc = 3\nd = secret\n")
-    file.chmod(0o600)
+    file.chmod(mode)
     host.remote.commit({"config.toml": "a = new\nb = 2\nc = 3\nd = 4\n"})
 
     host.update()
 
     assert file.read_text().endswith("secret\n")
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == mode
+
+
+@dataclass
+class Interrupting(Runner):
+    """Lets a person push a stash just before ours is taken out of the list."""
+
+    person: Callable[[], object] | None = None
+
+    def run(self, command: Command) -> Finished:
+        if command.what == "git reflog" and self.person:
+            person, self.person = self.person, None
+            person()
+        return super().run(command)
+
+
+@pytest.mark.parametrize("older", [0, 1])
+def test_a_stash_that_comes_in_between_is_not_dropped_for_ours(host: Host, older: int) -> None:
+    """lessons.md L7: git drops by number, and the numbers have shifted."""
+    for number in range(older):
+        host.checkout.write("app.py", f"older {number}\n")
+        host.checkout.git("stash", "push", "-q", "-m", "older")
+    host.remote.commit({"other.py": "1\n"})
+    host.update()
+    host.checkout.write("config.toml", "a = 1\nb = 2\nc = 3\nd = local\n")
+    host.checkout.write("app.py", "of a person\n")
+
+    def push() -> None:
+        host.checkout.git("stash", "push", "-q", "-m", "in between", "--", "app.py")
+
+    host.runner = Interrupting(person=push if older else None)
+    host.remote.commit({"config.toml": "a = new\nb = 2\nc = 3\nd = 4\n"})
+
+    host.update()
+
+    kept = {line.partition(" ")[2] for line in host.checkout.stashes()}
+    assert kept == ({"On main: in between", "On main: older"} if older else set())
+    assert host.checkout.read("config.toml").endswith("d = local\n")
 
 
 def test_a_binary_change_conflicts_as_a_whole(host: Host) -> None:

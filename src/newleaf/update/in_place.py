@@ -10,14 +10,14 @@ A move, so that a kill anywhere leaves what the next call can finish:
 1. Changes that are in the way are written as a stash, which touches nothing.
 2. The record of the move is written: from, to, stashes.
 3. The stash is listed, and its paths are made what the start has.
-4. Index and files move; git writes the index when all files are done.
+4. Index and files move.
 5. HEAD, or its branch, moves. From here on the move is done.
 6. The stashes are put back. Those that do not fit wait in the record for another target, and `activate`
    names them.
 
-What a kill left: with HEAD at the target only 6 is to do, with the index at the target 5 and 6. Otherwise
-the files that are halfway, or as a stash has them, are made what the start has, and all begins anew;
-whatever else differs by then is a local change like any other.
+What a kill left: with HEAD at the target only 6 is to do. Otherwise the files that are halfway, or at the
+target, or as a stash has them, are made what the start has, and all begins anew; whatever else differs by
+then is a local change like any other.
 """
 
 from __future__ import annotations
@@ -186,13 +186,7 @@ class InPlace:
             self._notes += [self._kept(stash, move.name) for stash in move.stashes]
             self.record.remove()
             return head
-        changes = self.tree.changes(move.start, move.target)
-        index = self.tree.index_of(changes)
-        if all(index[path] == after for path, (_, after) in changes.items()):
-            self.tree.sync(changes)
-            self._move_head(move, head)
-            return self.tree.head()
-        self._undo(move, changes)
+        self._undo(move, self.tree.changes(move.start, move.target))
         return head
 
     def _undo(self, move: Move, changes: dict[str, Change]) -> None:
