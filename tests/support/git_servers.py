@@ -17,6 +17,7 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from tests.support.http_server import Answer, Handler, Received
+from tests.support.kills import wait_until
 from tests.support.repositories import Remote, git_environment
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin:" + os.environ["PATH"])
@@ -145,10 +146,13 @@ def ssh_agent(folder: Path, key: Path) -> Iterator[Path]:
     place = folder / "agent.sock"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(place)], stdout=subprocess.DEVNULL)
     try:
-        while not place.exists():
-            assert agent.poll() is None
-        subprocess.run(
-            ["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(place)}, check=True
+        environment = {**os.environ, "SSH_AUTH_SOCK": str(place)}
+        add = ["ssh-add", "-q", str(key)]
+        wait_until(
+            lambda: (
+                subprocess.run(add, env=environment, stderr=subprocess.DEVNULL, check=False).returncode == 0
+            ),
+            "the agent",
         )
         yield place
     finally:

@@ -123,7 +123,7 @@ def test_without_credentials_the_failure_says_so_and_nobody_is_asked(
     with pytest.raises(RemoteWantsCredentials) as caught:
         git.ls_remote(MAIN)
 
-    assert "could not read Username" in caught.value.message
+    assert "terminal prompts disabled" in caught.value.message
     assert "source.token_file" in caught.value.advice
 
 
@@ -148,11 +148,12 @@ def test_a_server_that_echoes_the_token_does_not_get_it_into_the_error(
     def echo(request: Received) -> Answer:
         if "authorization" not in request.headers:
             return Answer(401, {"WWW-Authenticate": 'Basic realm="test"'})
-        return Answer(403, {"Content-Type": "text/plain"}, f"the token {TOKEN} has no rights".encode())
+        return Answer(403, {"Content-Type": "text/plain"}, f"Permission denied to {TOKEN}".encode())
 
     with serving(echo) as server, pytest.raises(NewleafError) as caught:
         git_for(tmp_path, f"{server.url}/remote.git", token_file=token_file).ls_remote(MAIN)
 
+    assert "Permission denied to ****" in caught.value.message
     assert TOKEN not in str(caught.value.as_record())
 
 

@@ -14,7 +14,7 @@ from newleaf.system import processes
 from newleaf.system.processes import Holder
 from newleaf.system.stale_locks import StaleLocks, find_owners, read_lsof
 from newleaf.system.worktree import Worktree
-from tests.support.children import started
+from tests.support.children import read_line, started
 from tests.support.hosts import Host, make_host
 from tests.support.kills import wait_until
 from tests.support.repositories import Remote
@@ -102,8 +102,24 @@ def test_a_living_git_that_works_in_the_checkout_is_respected(host: Host, lock: 
 
 def test_a_git_that_began_after_the_lock_was_written_is_not_its_owner(host: Host, lock: Path) -> None:
     leave(lock)
-    with started("git", "cat-file", "--batch", ready=False, cwd=host.checkout.path):
-        assert find_owners(lock, Worktree.find(host.checkout.path), lock.stat().st_mtime) == []
+    worktree = Worktree.find(host.checkout.path)
+    with started("git", "hash-object", "--stdin", ready=False, cwd=host.checkout.path):
+        wait_until(lambda: bool(find_owners(lock, worktree, time.time())), "git")
+
+        assert find_owners(lock, worktree, lock.stat().st_mtime) == []
+
+
+def test_a_helper_that_only_reads_is_not_the_owner(host: Host, lock: Path) -> None:
+    """An editor keeps `git cat-file --batch` for days."""
+    lock.write_bytes(b"")
+    argv = ("git", "cat-file", "--batch-check")
+    with started(*argv, ready=False, cwd=host.checkout.path) as helper:
+        assert helper.stdin
+        helper.stdin.write("HEAD\n")
+        helper.stdin.flush()
+        assert read_line(helper.stdout)
+
+        assert find_owners(lock, Worktree.find(host.checkout.path), time.time()) == []
 
 
 def test_a_git_at_work_elsewhere_is_not_the_owner(host: Host, lock: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Rules (lessons.md L12): a lock belongs to a living process that has it open, or to a living git that works in
 this checkout and began before the lock was written; such a lock is waited for, then respected. A lock with
 no such owner is removed once it is old enough that an owner out of sight (another container) would be done;
-one that this host's own killed updater left, at once. Where processes cannot be looked at, nothing is removed.
+one that this host's own killed updater left, at once. Where nobody can be looked at, nothing is removed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NEVER_LOCKS = frozenset(("fsmonitor--daemon", "credential-cache--daemon", "cat-f
 
 @dataclass(frozen=True)
 class StaleLocks:
-    """The lock files of one checkout. `is_ours` says that this host's updater was killed while it held them."""
+    """The lock files of one checkout; `is_ours` when this host's updater was killed during a move."""
 
     worktree: Worktree
     is_ours: bool = False

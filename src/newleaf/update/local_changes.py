@@ -22,6 +22,7 @@ from newleaf.core.tree_rules import LINK
 from newleaf.update.working_tree import EXECUTABLE, PLAIN, Blob, Content, WorkingTree, is_folder, is_same
 
 STASH = "refs/stash"
+TRIES = 5
 DEFAULT_MODES = frozenset((0o644, 0o755))
 
 
@@ -119,23 +120,30 @@ class LocalChanges:
     def forget(self, stash: Stash) -> None:
         """Takes the stash out of the list, by its id.
 
-        git removes by number; should another stash have come in between, the one removed instead is put back.
+        git removes by number, and a person's stash may come in between and shift the numbers. The log as it
+        was at that moment stays readable in the file that git replaces, so that the wrong one is put back.
         """
-        before = self._listed()
-        if stash.commit not in before:
-            return
-        if before == [stash.commit]:
-            self.tree.own_call("update-ref", "-d", STASH, stash.commit)
-            return
-        place = f"{STASH}@{{{before.index(stash.commit)}}}"
-        messages = self._messages()
-        self.tree.own_call("reflog", "delete", "--updateref", "--rewrite", place)
-        after = self._listed()
-        if stash.commit in after:
-            for other in before:
-                if other not in after:
-                    self.enlist(Stash(other, messages.get(other, "a stash"), {}))
-            self.forget(stash)
+        for _ in range(TRIES):
+            listed = self._listed()
+            if stash.commit not in listed:
+                return
+            if listed == [stash.commit]:
+                self.tree.own("update-ref", "-d", STASH, stash.commit)
+                continue
+            place = f"{STASH}@{{{listed.index(stash.commit)}}}"
+            with self.tree.open_log(STASH) as log:
+                self.tree.own_call("reflog", "delete", "--updateref", "--rewrite", place)
+                entries = log.read().decode(errors="replace").splitlines()
+            self._put_back_others(entries, stash)
+
+    def _put_back_others(self, entries: Iterable[str], ours: Stash) -> None:
+        """Lists those again that are gone and not ours; each entry is `OLD NEW WHO WHEN<tab>MESSAGE`."""
+        kept = {*self._listed(), ours.commit}
+        for entry in entries:
+            about, _, message = entry.partition("\t")
+            commit = CommitId(about.split(" ")[1])
+            if commit not in kept:
+                self.enlist(Stash(commit, message, {}))
 
     # --- merging ------------------------------------------------------------------------
 
@@ -202,15 +210,8 @@ class LocalChanges:
     # --- the list -----------------------------------------------------------------------
 
     def _listed(self) -> list[CommitId]:
-        return [CommitId(commit) for commit, _ in self._entries()]
-
-    def _messages(self) -> dict[CommitId, str]:
-        return {CommitId(commit): message for commit, message in self._entries()}
-
-    def _entries(self) -> list[tuple[str, str]]:
-        finished = self.tree.own("rev-list", "-g", "--no-commit-header", "--format=%H %gs", STASH, "--")
-        lines = finished.text.splitlines() if finished.status == 0 else []
-        return [(commit, message) for commit, _, message in (line.partition(" ") for line in lines if line)]
+        finished = self.tree.own("rev-list", "-g", STASH, "--")
+        return [CommitId(commit) for commit in finished.text.split()] if finished.status == 0 else []
 
     # --- modes --------------------------------------------------------------------------
 
