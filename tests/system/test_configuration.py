@@ -9,6 +9,7 @@ import pytest
 from newleaf.core.errors import SettingsFileUnreadable, SettingsInvalid, SettingsUnreadable
 from newleaf.core.fragments import Fragment, load
 from newleaf.system.configuration import read_file, read_sources, write_app_file, write_host_file
+from tests.support.permissions import binding_permissions
 
 ROOT = os.geteuid() == 0
 
@@ -91,10 +92,9 @@ def test_link_that_leads_in_a_circle_is_said(tmp_path: Path) -> None:
         read_file(path, tracked=False)
 
 
-@pytest.mark.skipif(ROOT, reason="root may read everything")
 def test_file_that_this_user_may_not_read_is_said_with_the_cure(host_file: Path) -> None:
     host_file.chmod(0)
-    with pytest.raises(SettingsFileUnreadable, match="Permission denied") as raised:
+    with binding_permissions(), pytest.raises(SettingsFileUnreadable, match="Permission denied") as raised:
         read_file(host_file, tracked=False)
     assert f"ls -l {host_file}" in raised.value.advice
 

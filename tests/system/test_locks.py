@@ -28,6 +28,7 @@ from newleaf.system import locks, mounts, processes
 from newleaf.system.locks import update_lock, update_owner
 from tests.support.children import python, read_line, started
 from tests.support.kills import run_in_child, wait_until
+from tests.support.permissions import binding_permissions
 
 HOLDER = """
 import sys
@@ -489,10 +490,9 @@ def test_missing_state_directory_is_said(tmp_path: Path) -> None:
     assert "missing" in refused.value.message
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_state_directory_that_cannot_be_written_is_said(state: Path) -> None:
     state.chmod(0o500)
-    with pytest.raises(StateDirectoryUnwritable):
+    with binding_permissions(), pytest.raises(StateDirectoryUnwritable):
         take(state)
 
 

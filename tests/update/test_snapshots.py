@@ -21,6 +21,7 @@ from newleaf.core.errors import CorruptFile, DiskFull, NewerSchema
 from newleaf.system import databases, files
 from tests.support.data import DataApp, dump, fill, look
 from tests.support.kills import run_in_child, run_killed_at
+from tests.support.permissions import binding_permissions
 
 
 @pytest.fixture
@@ -244,11 +245,11 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(app: DataApp, monkeypatch
     assert list(app.snapshots.folder.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_cannot_be_read_is_named(app: DataApp) -> None:
     (app.data / "closed").write_text("x")
     (app.data / "closed").chmod(0)
-    with pytest.raises(SnapshotFailed, match=f"{app.data}/closed cannot be kept safe .*: Permission denied"):
+    refused = f"{app.data}/closed cannot be kept safe .*: Permission denied"
+    with binding_permissions(), pytest.raises(SnapshotFailed, match=refused):
         app.take()
 
 
