@@ -63,7 +63,7 @@ def test_status_stays_restarting_until_a_process_reports(deployment: Deployment)
 def test_a_daemon_that_reports_confirms_the_update(
     tmp_path: Path, daemons: list[subprocess.Popen[str]]
 ) -> None:
-    """lessons.md L1, L3"""
+    """lessons.md L1, L3, L4: the successor tells the outcome, once."""
     deployment = Deployment.make(tmp_path, {"daemon.py": DAEMON})
     commit = deployment.release("1.1.0")
     deployment.run("update")
