@@ -167,14 +167,15 @@ class Checkout(Repository):
 
 def _entry(path: str, content: Content) -> bytes:
     quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    name = quoted.encode(errors="surrogateescape") + b"\n"
     if content is None:
-        return f"D {quoted}\n".encode()
+        return b"D " + name
     if isinstance(content, Link):
-        return f"M 120000 inline {quoted}\n".encode() + _data(content.to.encode())
+        return b"M 120000 inline " + name + _data(content.to.encode())
     if isinstance(content, Script):
-        return f"M 100755 inline {quoted}\n".encode() + _data(content.text.encode())
+        return b"M 100755 inline " + name + _data(content.text.encode())
     body = content.encode() if isinstance(content, str) else content
-    return f"M 100644 inline {quoted}\n".encode() + _data(body)
+    return b"M 100644 inline " + name + _data(body)
 
 
 def _data(body: bytes) -> bytes:

@@ -193,6 +193,28 @@ def test_objects_that_were_pruned_are_fetched_again(host: Host) -> None:
     assert host.git.has(new)
 
 
+def test_many_small_packs_are_put_together_and_nothing_is_dropped(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lessons.md L24: a host that fetches for years does not slow down; a stash nobody refers to survives."""
+    monkeypatch.setattr("newleaf.system.git.MANY_PACKS", 5)
+    host.checkout.write("app.py", "loose\n")
+    loose = host.checkout.git("stash", "create")
+    packs = host.checkout.path / ".git" / "objects" / "pack"
+    fetched = []
+
+    for number in range(12):
+        fetched.append(host.remote.commit({"app.py": f"{number}\n"}))
+        host.git.fetch({MAIN: fetched[-1]})
+
+    assert len(list(packs.glob("*.pack"))) <= 6
+    assert all(
+        host.git.show(commit, "app.py") == f"{number}\n".encode() for number, commit in enumerate(fetched)
+    )
+    assert host.checkout.git("show", f"{loose}:app.py") == "loose"
+    host.checkout.git("fsck")
+
+
 def test_two_fetches_at_once_both_succeed(host: Host) -> None:
     """lessons.md L9: a waiting fetch takes its turn; neither empties the other's quarantine."""
     new = host.remote.commit({f"{number}.bin": os.urandom(20_000) for number in range(40)})

@@ -70,7 +70,7 @@ class RemoteUntrusted(FailedError):
     """the certificate of the remote {url} is not trusted: {reason}"""
 
     code = "remote_untrusted"
-    cure = 'name the CA file: source.git_config = {{"http.sslCAInfo" = "/path/ca.pem"}}, or GIT_SSL_CAINFO'
+    cure = "name the CA file: http.sslCAInfo in source.git_config, or GIT_SSL_CAINFO in the environment"
 
 
 class RemoteTimedOut(FailedError):

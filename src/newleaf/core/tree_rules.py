@@ -49,7 +49,7 @@ def _find_entry_fault(entry: Entry) -> str | None:
         return "is a submodule, which newleaf does not update"
     if entry.mode not in MODES:
         return f"has the mode {entry.mode}"
-    if "\\" in entry.path or not all(map(_is_plain, entry.path.split("/"))):
+    if not all(map(_is_plain, entry.path.split("/"))):
         return "has a name that could lead out of the tree or into .git"
     return None
 

@@ -40,8 +40,9 @@ class Quarantine:
         with open(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)) as held:
             _lock(held.fileno(), timeout_seconds)
             self._remove()
-            (self.folder / "info").mkdir(parents=True)
-            (self.folder / "info" / "alternates").write_text(f"{self.objects}\n")
+            with files.explained(self.folder):
+                (self.folder / "info").mkdir(parents=True)
+                (self.folder / "info" / "alternates").write_text(f"{self.objects}\n")
             try:
                 yield
             finally:

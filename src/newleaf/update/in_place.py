@@ -67,10 +67,11 @@ class InPlace:
         Raises: what `check_movable` raises, CheckoutLocked, HiddenChange, MoveFailed; the checkout is then as
         it was.
         """
-        if self.record.read() is None and self.tree.head().commit == release.commit:
+        head = self.tree.head()
+        if self.record.read() is None and head.commit == release.commit:
             return
         self._free_locks()
-        head = self._settle()
+        head = self._settle(head)
         if head.commit != release.commit:
             way = self.ways.find(head, release.commit, sideways=sideways)
             self._move(Move(head.commit, release.commit, release.name, self.record.stashes), head, way)
@@ -80,7 +81,7 @@ class InPlace:
         """Says what became of local changes; those that do not fit stay in `git stash list`."""
         if self.record.read() is not None:
             self._free_locks()
-            self._settle()
+            self._settle(self.tree.head())
             self._put_back()
             self._notes += [self._kept(stash, release.name) for stash in self.record.stashes]
             self.record.remove()
@@ -124,7 +125,7 @@ class InPlace:
             self._give_up(move, way.changes)
             raise self.ways.explain(finished, move.name)
         self.tree.sync(way.changes)
-        self._move_head(move, head)
+        self._move_head(move, head, is_forward=way.is_forward)
 
     def _leave_or_take(self, move: Move, way: Way) -> str:
         """Tells the index of files that lie there already, and has it forget those that are to stay lying.
@@ -141,10 +142,12 @@ class InPlace:
             self.tree.set_index(entries)
         return self.tree.write_tree(move.start, staying) if staying else move.start
 
-    def _move_head(self, move: Move, head: Head) -> None:
+    def _move_head(self, move: Move, head: Head, *, is_forward: bool) -> None:
+        """Keeps both ends in the own directory: what came from the remote stays known, whatever it does."""
+        left = {} if is_forward else {f"left/{move.start}": move.start}
+        self.tree.git.keep({"live": move.target, **left})
         ref = head.branch if head.branch == self.branch else None
         self.tree.move_head(ref, move.start, move.target, f"newleaf: move to {move.name}")
-        self.tree.git.keep({"live": move.target, f"left/{move.start}": move.start})
 
     def _give_up(self, move: Move, changes: dict[str, Change]) -> None:
         """Back to the start, with the local changes on it. A git that died may have left its lock."""
@@ -175,9 +178,8 @@ class InPlace:
 
     # --- after a kill -------------------------------------------------------------------
 
-    def _settle(self) -> Head:
-        """Finishes or undoes what a killed move left, so that HEAD, index and files agree; returns HEAD."""
-        head = self.tree.head()
+    def _settle(self, head: Head) -> Head:
+        """Undoes what a killed move left, so that HEAD, index and files agree; returns HEAD."""
         move = self.record.read()
         if move is None or head.commit == move.target:
             return head

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.git_errors import (
@@ -34,10 +34,11 @@ _NOT_UPTODATE = re.compile(r"Entry '(.+)' not uptodate")
 
 @dataclass(frozen=True)
 class Way:
-    """The way to a target: what changes by path, and which paths have local changes."""
+    """The way to a target: what changes by path, which paths have local changes, whether it descends."""
 
     changes: dict[str, Change]
     dirty: frozenset[str]
+    is_forward: bool
     adopted: frozenset[str] = frozenset()
     """What lies there untracked already, exactly as the target brings it."""
 
@@ -55,11 +56,22 @@ class Way:
 
 
 @dataclass(frozen=True)
+class _Between:
+    """What is true of two commits for ever."""
+
+    start: CommitId
+    target: CommitId
+    is_forward: bool
+    changes: dict[str, Change]
+
+
+@dataclass
 class Ways:
-    """Finds ways for one checkout, or refuses them."""
+    """Finds ways for one checkout, or refuses them; keeps the last answer to what never changes."""
 
     tree: WorkingTree
     refuses_dirty: bool = False
+    _between: _Between | None = field(default=None, init=False)
 
     def find(self, head: Head, target: CommitId, *, sideways: bool) -> Way:
         """The way from what is checked out to `target`, whose objects are here.
@@ -67,11 +79,13 @@ class Ways:
         Raises: CheckoutBusy, Diverged, NotDescendant, DirtyTree, UntrackedInTheWay.
         """
         self.check_quiet()
-        self._check_descent(head.commit, target, sideways=sideways)
+        between = self._compare(head.commit, target)
+        if not between.is_forward:
+            self._check_sideways(head.commit, target, sideways=sideways)
         dirty = self.dirty(head.commit)
         if dirty and self.refuses_dirty:
             raise DirtyTree(paths=shown(dirty))
-        way = Way(self.tree.changes(head.commit, target), frozenset(dirty))
+        way = Way(between.changes, frozenset(dirty), between.is_forward)
         found = set(self._untracked(way))
         adopted = self._alike(found, way)
         if found - adopted:
@@ -107,10 +121,14 @@ class Ways:
             return HiddenChange(paths=shown(hidden))
         return MoveFailed(target=name, reason=last_words(finished.tail, finished.status))
 
-    def _check_descent(self, start: CommitId, target: CommitId, *, sideways: bool) -> None:
+    def _compare(self, start: CommitId, target: CommitId) -> _Between:
+        if self._between is None or (self._between.start, self._between.target) != (start, target):
+            is_forward = self.tree.git.is_ancestor(start, target)
+            self._between = _Between(start, target, is_forward, self.tree.changes(start, target))
+        return self._between
+
+    def _check_sideways(self, start: CommitId, target: CommitId, *, sideways: bool) -> None:
         git = self.tree.git
-        if git.is_ancestor(start, target):
-            return
         own = git.call("for-each-ref", "--format=%(objectname)", "refs/newleaf").decode().split()
         known = ("--not", target, "--remotes", "--tags", *own)
         unknown = self.tree.own_call("rev-list", "--ignore-missing", start, *known).decode().split()
@@ -143,7 +161,7 @@ class Ways:
 
     def _alike(self, found: set[str], way: Way) -> frozenset[str]:
         """Those of the untracked files that are what the target brings, to the byte and the mode."""
-        asked = [path for path in found if path in way.changes]
+        asked = [path for path in found if path in way.changes and path.isprintable()]
         lying = self.tree.contents(asked) if asked else {}
         return frozenset(path for path in asked if lying[path] == way.changes[path][1])
 
