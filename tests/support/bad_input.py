@@ -17,7 +17,7 @@ UNPRIVILEGED = (sys.executable, str(Path(__file__).with_name("unprivileged.py"))
 """Before a program's words: it runs without root's right to pass by permissions."""
 
 NOT_COMPARED = re.compile(
-    r"(status\.json|update\.lock|busy\.lock|watch\.json|identity\.json|git/.*|logs/.*)\Z"
+    r"(status\.json|update\.lock|busy\.lock|watch\.json|identity\.json|git(/.*)?|logs(/.*)?)\Z"
 )
 """What any verb may write into the state directory without having changed the host."""
 
@@ -46,7 +46,6 @@ def require_plain(answer: Answer, code: int, outcome: str, error: str = "") -> s
     first = answer.record["errors"][0]
     assert not error or first["code"] == error, first
     assert first["message"].strip()
-    assert "{" not in first["message"].replace('{"', ""), "a placeholder that nobody filled"
     return f"{first['message']}\n{first.get('cure', '')}"
 
 

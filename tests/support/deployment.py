@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,13 +127,23 @@ class Deployment:
         path = f"{scripts}{os.pathsep}{passed.get('PATH', os.defpath)}"
         return {**passed, "PATH": path, "HOME": str(self.home), **self.environment}
 
-    def start(self, *arguments: str, kill_at: str | None = None) -> subprocess.Popen[str]:
-        """`newleaf` in the checkout; `kill_at` names the write at which it kills itself."""
-        program = NEWLEAF if kill_at is None else (sys.executable, str(KILLER), kill_at)
+    def start(
+        self,
+        *arguments: str,
+        kill_at: str | None = None,
+        program: Sequence[str] = NEWLEAF,
+        folder: Path | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> subprocess.Popen[str]:
+        """`newleaf` in the checkout; `kill_at` names the write at which it kills itself.
+
+        `program` and `folder` are others to start, and to stand in; `before` is called in the child.
+        """
         return subprocess.Popen(
-            [*program, *arguments],
-            cwd=self.checkout.path,
+            [*(program if kill_at is None else (sys.executable, str(KILLER), kill_at)), *arguments],
+            cwd=folder or self.checkout.path,
             env=self.variables,
+            preexec_fn=before,  # noqa: PLW1509 - a limit on the child alone; it starts no thread
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -141,9 +151,9 @@ class Deployment:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, kill_at: str | None = None) -> Answer:
-        """Calls a verb with --json and waits for its end."""
-        process = self.start(*arguments, "--json", kill_at=kill_at)
+    def run(self, *arguments: str, **how: Any) -> Answer:
+        """Calls a verb with --json and waits for its end; `how` as in `start`."""
+        process = self.start(*arguments, "--json", **how)
         try:
             output, errors = process.communicate(timeout=LIMIT_SECONDS)
         finally:

@@ -17,6 +17,7 @@ import pytest
 from newleaf.core.errors import (
     CorruptFile,
     DiskFull,
+    FileLimited,
     NewerSchema,
     NewleafError,
     StateDirectoryUnsafe,
@@ -412,7 +413,7 @@ def test_a_folder_cannot_be_removed_as_a_file(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_leaves_the_old_record_whole(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
     files.write_whole(path, b"old")
-    with pytest.raises(StateDirectoryUnwritable, match=r"status\.json: File too large"):
+    with pytest.raises(FileLimited, match=r"status\.json may not become as large"):
         files.write_whole(path, b"x" * 1000)
     assert path.read_bytes() == b"old"
     assert names_in(tmp_path) == ["status.json"]
@@ -422,7 +423,7 @@ def test_a_disk_that_fills_up_leaves_the_old_record_whole(tmp_path: Path) -> Non
 def test_a_disk_that_fills_up_leaves_the_lines_before_whole(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     files.append_line(path, {"number": 1})
-    with pytest.raises(StateDirectoryUnwritable):
+    with pytest.raises(FileLimited):
         files.append_line(path, {"text": "x" * 1000})
     assert path.read_bytes() == b'{"schema":1,"number":1}\n'
     files.append_line(path, {"number": 2})

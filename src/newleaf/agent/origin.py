@@ -8,7 +8,7 @@ from datetime import datetime
 
 from newleaf.core import channels, names, versions
 from newleaf.core.channels import Choice, Rule
-from newleaf.core.errors import TreeRefused, WrongApp
+from newleaf.core.errors import TreeRefused, UsageError, WrongApp
 from newleaf.core.release import CommitId, Release
 from newleaf.core.requests import Request
 from newleaf.core.settings import Settings
@@ -87,7 +87,10 @@ class Origin:
         faults = self.git.tree_faults(target.commit)
         if faults:
             raise TreeRefused(name=target.name, faults="; ".join(faults))
-        name = self.settings_of(target.commit).app.name
+        try:
+            name = self.settings_of(target.commit).app.name
+        except UsageError as error:
+            raise TreeRefused(name=target.name, faults=error.message) from error
         if name != self.settings.app.name:
             raise WrongApp(name=target.name, found=name, expected=self.settings.app.name)
         self.check_movable(target, sideways=sideways)

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from newleaf.cli.invocation import Invocation
-from newleaf.core.errors import Defect, HostRefused, Interrupted, NewleafError
+from newleaf.core.errors import Defect, Interrupted, NewleafError
+from newleaf.system import files
 
 VERBS = {
     "init": "newleaf.cli.init",
@@ -76,7 +77,7 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None
 def _shared_options() -> list[click.Option]:
     """The options that every verb takes, before or after its name."""
     folder = click.Path(path_type=Path, file_okay=False)
-    file = click.Path(path_type=Path, dir_okay=False)
+    file = click.Path(path_type=Path, dir_okay=False, exists=True)
     declared: list[tuple[str, str, dict[str, Any]]] = [
         ("--json", "json", {"is_flag": True, "help": "One JSON object on standard output."}),
         ("--app", "app", {"metavar": "NAME", "help": "The app: its state lies in ~/.NAME."}),
@@ -186,7 +187,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _answer_failure(invocation, HostRefused(reason=error.strerror or error, path=error.filename))
+        return _answer_failure(invocation, files.explain(error))
     except Exception as error:  # noqa: BLE001 - with --json there is one object, whatever happens
         import traceback
 

@@ -85,11 +85,27 @@ class Host:
 
     def settings_of(self, commit: CommitId) -> Settings:
         """The settings with the app's file as it lies there when `commit` is live."""
+        return self._resolved(self._loaded_of(commit))
+
+    def sound_settings_of(self, commit: CommitId) -> Settings:
+        """Like `settings_of`, once no part of newleaf would refuse them when the commit is live.
+
+        Raises: SettingsInvalid, SettingsUnreadable.
+        """
+        from newleaf.core.soundness import require_sound
+
+        loaded = self._loaded_of(commit)
+        require_sound(loaded)
+        return self._resolved(loaded)
+
+    def _loaded_of(self, commit: CommitId) -> Loaded:
         path = self.app_path
+        if path is None:
+            return self.loaded
         content = self.git.show(commit, path)
         if content is None and self._stays_untracked(path):
-            return self.settings
-        return self._resolved(load(self.sources.with_app_file(content, f"{path} of {commit[:9]}")))
+            return self.loaded
+        return load(self.sources.with_app_file(content, f"{path} of {commit[:9]}"))
 
     def _stays_untracked(self, path: str) -> bool:
         """Whether a file that a commit does not have lies in the checkout all the same."""
@@ -97,9 +113,10 @@ class Host:
         return path in in_place.adopted.read() or self.git.show(in_place.live().commit, path) is None
 
     @property
-    def app_path(self) -> str:
-        """The app's file, as git names it."""
-        return str(self.place.app_file.relative_to(self.place.top))
+    def app_path(self) -> str | None:
+        """The app's file, as git names it; None where another file was named, outside of the checkout."""
+        file, top = self.place.app_file, self.place.top
+        return str(file.relative_to(top)) if file.is_relative_to(top) else None
 
     @property
     def folder(self) -> Path:
@@ -205,7 +222,7 @@ class Host:
             # Read anew each time: a watcher lives longer than a decision.
             lambda: self.decisions.pin,
             self.resolver(),
-            self.settings_of,
+            self.sound_settings_of,
             lambda target, sideways: self.layout.in_place.check_movable(target, sideways=sideways),
             self._note_fetched,
         )

@@ -144,6 +144,13 @@ class DiskFull(FailedError):
     cure = "free some space there and run newleaf update again"
 
 
+class FileLimited(FailedError):
+    """{path} may not become as large as it must: a limit on the size of files holds here"""
+
+    code = "file_limited"
+    cure = "raise the limit (ulimit -f, or LimitFSIZE= in the service's unit) and run newleaf update again"
+
+
 # --- the process itself -------------------------------------------------------------------
 
 
@@ -155,7 +162,7 @@ class Interrupted(FailedError):
 
 
 class HostRefused(FailedError):
-    """the system refuses: {reason} ({path})"""
+    """the system refuses {what}: {reason}"""
 
     code = "host_refused"
     cure = "`newleaf doctor` looks at permissions, disk and programs"
@@ -286,6 +293,13 @@ class AppUnknown(UsageError):
 
     code = "app_unknown"
     cure = "stand in its checkout, or say --app NAME or --state-dir DIR; `newleaf init` sets up a new one"
+
+
+class AppNotHere(UsageError):
+    """no app called {name} is set up for this user; apps noted on this machine: {listed}"""
+
+    code = "app_not_here"
+    cure = "check the name, or set it up: stand in its checkout and run `newleaf init`"
 
 
 class CheckoutUnknown(UsageError):

@@ -24,7 +24,10 @@ from typing import Any
 from newleaf.core.errors import (
     CorruptFile,
     DiskFull,
+    FileLimited,
+    HostRefused,
     NewerSchema,
+    NewleafError,
     StateDirectoryUnsafe,
     StateDirectoryUnwritable,
 )
@@ -45,10 +48,10 @@ observe: Callable[[str, Path], None] = _nothing
 def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
     """Replaces `path` by `content` so that a reader, or a power cut, sees the old or the new whole.
 
-    Raises: DiskFull, StateDirectoryUnwritable.
+    Raises: DiskFull, FileLimited, StateDirectoryUnwritable.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}{TEMPORARY}")
-    with _explained(path, len(content)):
+    with explained(path, len(content)):
         try:
             observe("write", path)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -71,7 +74,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Writes `record` as JSON with its schema number, unless a newer newleaf wrote what is there.
 
-    Raises: NewerSchema, DiskFull, StateDirectoryUnwritable.
+    Raises: NewerSchema, DiskFull, FileLimited, StateDirectoryUnwritable.
     """
     with contextlib.suppress(CorruptFile):
         read_record(path)
@@ -95,10 +98,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Appends one JSON line and fsyncs it; a torn last line left by a kill is cut off first.
 
-    Raises: DiskFull, StateDirectoryUnwritable.
+    Raises: DiskFull, FileLimited, StateDirectoryUnwritable.
     """
     line = _line(record)
-    with _explained(path, len(line)):
+    with explained(path, len(line)):
         observe("append", path)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, PRIVATE_FILE)
@@ -133,7 +136,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Replaces an append-only file whole, as when old lines are dropped.
 
-    Raises: DiskFull, StateDirectoryUnwritable.
+    Raises: DiskFull, FileLimited, StateDirectoryUnwritable.
     """
     write_whole(path, b"".join(_line(record) for record in records))
 
@@ -144,7 +147,7 @@ def remove(path: Path) -> None:
     Raises: StateDirectoryUnwritable.
     """
     observe("remove", path)
-    with _explained(path, 0), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with explained(path, 0), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         path.unlink()
         sync_folder(path.parent)
 
@@ -188,6 +191,36 @@ def require_free(folder: Path, needed_bytes: int) -> None:
         raise DiskFull(path=there, free=size(free), needed=size(needed_bytes))
 
 
+@contextlib.contextmanager
+def explained(path: Path | None = None, needed_bytes: int = 0) -> Iterator[None]:
+    """Turns the operating system's refusals into errors that say what to do.
+
+    `path` is the file in the state directory that is worked on; None where it may be any.
+    Raises: DiskFull, FileLimited, StateDirectoryUnwritable, HostRefused.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path, needed_bytes) from error
+
+
+def explain(error: OSError, path: Path | None = None, needed_bytes: int = 0) -> NewleafError:
+    """What a refusal of the operating system means."""
+    named = path or (Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = size(shutil.disk_usage(named.parent).free) if named and named.parent.exists() else "nothing"
+        return DiskFull(
+            path=named.parent if named else "this host",
+            free=free,
+            needed=size(needed_bytes) if needed_bytes else "more",
+        )
+    if error.errno == errno.EFBIG:
+        return FileLimited(path=named or "a file")
+    if path:
+        return StateDirectoryUnwritable(path=path.parent, reason=f"{path.name}: {_reason(error)}")
+    return HostRefused(what=named or "an operation", reason=_reason(error))
+
+
 def size(count: int) -> str:
     """A number of bytes for people: 1.5 MiB."""
     amount = float(count)
@@ -214,7 +247,7 @@ def _read(path: Path) -> bytes | None:
     """The content of a file; None when absent. A pipe in its place would otherwise be waited for."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise CorruptFile(path=path, reason=_reason(error)) from error
@@ -285,18 +318,6 @@ def _whole_lines_length(descriptor: int) -> int:
             return start + found + 1
         end = start
     return 0
-
-
-@contextlib.contextmanager
-def _explained(path: Path, needed: int) -> Iterator[None]:
-    """Turns the operating system's refusals into errors that say what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(path.parent).free
-            raise DiskFull(path=path.parent, free=size(free), needed=size(needed)) from error
-        raise StateDirectoryUnwritable(path=path.parent, reason=f"{path.name}: {_reason(error)}") from error
 
 
 def _reason(error: OSError) -> str:

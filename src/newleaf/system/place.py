@@ -7,14 +7,15 @@ app noted. The checkout is the one that the state directory remembers, else the 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from newleaf.core.errors import AppUnknown, CheckoutMoved, CheckoutUnknown, FolderGone, WrongApp
-from newleaf.core.fragments import APP_FILE, HOST_FILE
+from newleaf.core.errors import AppNotHere, AppUnknown, CheckoutMoved, CheckoutUnknown, FolderGone, WrongApp
+from newleaf.core.fragments import APP_FILE, HOST_FILE, raise_problems
 from newleaf.system import files
 from newleaf.system.configuration import read_file
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 IDENTITY = "identity.json"
 STATE_VARIABLE = "NEWLEAF_STATE_DIR"
+_KEPT = (IDENTITY, HOST_FILE, "status.json", "watch.json", "decisions.json")
+"""One of these lies in every state directory in which a verb has done anything."""
+_APP_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
 
 
 class Selection(Protocol):
@@ -80,11 +84,14 @@ def find_place(
 ) -> Place:
     """The app that is meant, standing in `folder`; `noted` is asked only when nothing else says.
 
-    Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile.
+    Raises: AppUnknown, AppNotHere, CheckoutUnknown, CheckoutMoved, CorruptFile, SettingsInvalid and its kin.
     """
     config = selection.config.absolute() if selection.config else None
     own_file = config if config and config.name != HOST_FILE else None
-    standing = find_standing(own_file.parent if own_file else folder)
+    standing = find_standing(folder)
+    if own_file:
+        around = find_standing(own_file.parent) or standing
+        standing = around and replace(around, name=_name_in(own_file) or around.name)
     explicit = selection.state_dir or (Path(found) if (found := environ.get(STATE_VARIABLE)) else None)
     if explicit:
         state, name = explicit.expanduser().absolute(), None
@@ -130,28 +137,43 @@ def _by_name(
     environ: Mapping[str, str],
     noted: Callable[[], list[KnownApp]],
 ) -> tuple[Path, str]:
-    name = app or environ.get("NEWLEAF_APP__NAME") or (standing.name if standing else None)
-    if name:
+    by_settings = environ.get("NEWLEAF_APP__NAME") or (standing.name if standing else None)
+    name = app or by_settings
+    if name and _APP_NAME.match(name):
         usual = Path.home() / f".{name}"
-        if usual.is_dir():
+        apps = [known for known in noted() if known.name == name] if not usual.is_dir() else []
+        if len(apps) == 1:
+            return apps[0].state_dir, name
+        if name == by_settings or _is_state(usual):
             return usual, name
-        apps = [known for known in noted() if known.name == name]
-        return (apps[0].state_dir if len(apps) == 1 else usual), name
+    if app:
+        raise AppNotHere(name=app, listed=_listed(noted()))
     if standing:
         # A file that cannot be read names no app: what is wrong with it helps more than asking for a name.
-        read_file(standing.folder / APP_FILE, tracked=True)
+        fragment = read_file(standing.folder / APP_FILE, tracked=True)
+        if fragment.problems:
+            raise_problems(fragment.problems)
     apps = noted()
     here = [known for known in apps if standing and known.checkout == standing.top.resolve()]
     meant = here or apps
     if len(meant) == 1:
         return meant[0].state_dir, meant[0].name
-    listed = ", ".join(f"{known.name} ({known.state_dir})" for known in apps) or "none"
-    raise AppUnknown(listed=listed)
+    raise AppUnknown(listed=_listed(apps))
+
+
+def _listed(apps: list[KnownApp]) -> str:
+    return ", ".join(f"{known.name} ({known.state_dir})" for known in apps) or "none"
+
+
+def _is_state(folder: Path) -> bool:
+    """Whether newleaf, or the host's owner, has set up a state directory there."""
+    return any((folder / name).exists() for name in _KEPT)
 
 
 def _checkout(state: Path, standing: Standing | None, *, by_standing: bool) -> tuple[Path, Path]:
     record = files.read_record(state / IDENTITY) or {}
-    top = Path(record["checkout"]) if isinstance(record.get("checkout"), str) else None
+    known = record.get("checkout")
+    top = Path(known) if known and isinstance(known, str) else None
     if top is not None and (top / ".git").exists():
         if by_standing and standing and standing.top.resolve() != top.resolve():
             raise CheckoutMoved(known=top, here=standing.top, identity=state / IDENTITY)

@@ -23,6 +23,7 @@ from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.requests import Request
 from newleaf.core.states import State
+from newleaf.system import files
 from newleaf.update.account import Account
 from newleaf.update.parts import REPAIR, ROLLBACK, Parts
 from newleaf.update.reversal import revert, revert_again
@@ -102,7 +103,8 @@ class Attempt:
             again = {"resumed": True} if self._state is state else {}
             self._parts.journal.append(state, **again)
         began = time.monotonic()
-        skipped, detail = self._step(state)()
+        with files.explained():
+            skipped, detail = self._step(state)()
         if state in _UNREPORTED:
             account.notes.append(detail)
         else:

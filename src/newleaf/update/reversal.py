@@ -12,6 +12,7 @@ from newleaf.core.errors import NewleafError
 from newleaf.core.ports import Environment
 from newleaf.core.records import Result
 from newleaf.core.states import State
+from newleaf.system import files
 from newleaf.update.account import Account
 from newleaf.update.parts import REPAIR
 
@@ -40,9 +41,10 @@ def _finish(account: Account) -> Result:
         cause if isinstance(cause, dict) else {"code": "failed", "message": "not said"}
     ]
     try:
-        if detail.get("restore"):
-            account.notes.append(account.target.data.restore())
-        errors += _go_back(account)
+        with files.explained():
+            if detail.get("restore"):
+                account.notes.append(account.target.data.restore())
+            errors += _go_back(account)
     except NewleafError as error:
         return account.stays(error, "inconsistent")
     if not detail.get("restore"):
