@@ -107,12 +107,6 @@ class CommitGone(FailedError):
     cure = "the next update asks the remote again"
 
 
-class TreeUnsafe(RefusedError):
-    """the tree of {commit} is refused: {faults}"""
-
-    code = "tree_unsafe"
-
-
 # --- the checkout -----------------------------------------------------------------------
 
 

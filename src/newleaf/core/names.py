@@ -51,15 +51,10 @@ def require_branch(name: str) -> str:
 
     Raises: NameInvalid.
     """
-    return _require("the branch", name)
-
-
-def require_tag(name: str) -> str:
-    """The name of a tag, once it is known to be plain.
-
-    Raises: NameInvalid.
-    """
-    return _require("the tag", name)
+    fault = find_fault(name)
+    if fault:
+        raise NameInvalid(what="the branch", name=repr(name[:80]), reason=fault)
+    return name
 
 
 def is_ref(name: str) -> bool:
@@ -116,10 +111,3 @@ def host_of(url: str) -> str:
     """Scheme, host and port of an https or http address, as git names it when it asks for credentials."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}" if separator else ""
-
-
-def _require(what: str, name: str) -> str:
-    fault = find_fault(name)
-    if fault:
-        raise NameInvalid(what=what, name=repr(name[:80]), reason=fault)
-    return name
