@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import string
 
 import pytest
@@ -10,10 +9,10 @@ import pytest
 from newleaf.core import git_errors
 from newleaf.core.errors import FailedError, NewleafError, RefusedError, UsageError
 
-ERRORS: list[type[NewleafError]] = [
+ERRORS = [
     found
-    for _, found in inspect.getmembers(git_errors, inspect.isclass)
-    if found.__module__ == git_errors.__name__
+    for found in vars(git_errors).values()
+    if isinstance(found, type) and issubclass(found, NewleafError) and found.__module__ == git_errors.__name__
 ]
 
 
