@@ -23,10 +23,10 @@ from newleaf.cli.main import cli
 from newleaf.core.durations import format_duration
 from newleaf.core.errors import NewleafError
 from newleaf.core.records import EXIT_CODES
-from newleaf.core.schema import settings_schema
-from newleaf.core.settings import KEYS, SECTIONS, Setting
+from newleaf.core.settings.model import KEYS, SECTIONS, Setting
+from newleaf.core.settings.schema import settings_schema
+from newleaf.core.settings.toml import format_value
 from newleaf.core.states import BEGINNINGS, ENDS, MAX_RECORDS, TRANSITIONS, State
-from newleaf.core.toml import format_value
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from newleaf.agent.jobs import busy
     from newleaf.compose import ready
-    from newleaf.core.fragments import GivenSettings as Settings
+    from newleaf.core.settings.fragments import GivenSettings as Settings
 
 __all__ = ["Settings", "busy", "ready"]
 
 _PLACES = {
-    "Settings": ("newleaf.core.fragments", "GivenSettings"),
+    "Settings": ("newleaf.core.settings.fragments", "GivenSettings"),
     "busy": ("newleaf.agent.jobs", "busy"),
     "ready": ("newleaf.compose", "ready"),
 }

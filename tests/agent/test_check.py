@@ -16,12 +16,12 @@ from newleaf.agent.signal import SignalFile
 from newleaf.agent.staleness import Staleness
 from newleaf.agent.target import Resolver
 from newleaf.agent.watch_file import WatchFile
-from newleaf.core.channels import Rule
 from newleaf.core.errors import NewleafError
-from newleaf.core.git_errors import RemoteUnreachable
 from newleaf.core.release import CommitId, Release
-from newleaf.core.signals import Signal
-from newleaf.core.source_errors import BranchMissing, PinMissing, TagMoved
+from newleaf.core.releases.channels import Rule
+from newleaf.core.releases.git_errors import RemoteUnreachable
+from newleaf.core.releases.signals import Signal
+from newleaf.core.releases.source_errors import BranchMissing, PinMissing, TagMoved
 from tests.support.hosts import make_host
 from tests.support.repositories import Remote
 from tests.support.simulated_remote import SimulatedRemote

@@ -19,7 +19,7 @@ from newleaf.core.job_errors import AppBusy
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.release import CommitId, Release
 from newleaf.core.requests import Request
-from newleaf.core.sections import Gates
+from newleaf.core.settings.sections import Gates
 from newleaf.core.states import State
 from newleaf.core.verdict import parse_budget
 from newleaf.system.busy_lock import open_shared, probe, try_shared

@@ -12,7 +12,7 @@ from newleaf.agent import idle
 from newleaf.agent.idle import IdleSources, ask_idle
 from newleaf.agent.jobs import busy
 from newleaf.core.gates import Idle
-from newleaf.core.sections import Gates
+from newleaf.core.settings.sections import Gates
 from newleaf.system.busy_lock import quiet
 from newleaf.system.commands import Runner
 from newleaf.system.http import HttpClient

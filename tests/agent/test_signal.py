@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from newleaf.agent.signal import MAX_BYTES, SIGNAL, SignalFile
-from newleaf.core.signals import Ignored, Signal
+from newleaf.core.releases.signals import Ignored, Signal
 from tests.support.permissions import binding_permissions
 
 SAID = Signal("1.2.0", "1.3.0", "beta", "b" * 40)

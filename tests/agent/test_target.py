@@ -13,10 +13,10 @@ import pytest
 
 from newleaf.agent.target import Remote as RemotePort
 from newleaf.agent.target import Resolver
-from newleaf.core.channels import Choice, Reason, Rule
 from newleaf.core.errors import NewleafError
 from newleaf.core.release import CommitId, Release
-from newleaf.core.source_errors import ApiLimited, ReleaseWithoutTag, TagMoved
+from newleaf.core.releases.channels import Choice, Reason, Rule
+from newleaf.core.releases.source_errors import ApiLimited, ReleaseWithoutTag, TagMoved
 from newleaf.system.github import Api, Github
 from newleaf.system.http import HttpClient
 from tests.support.github_server import GithubServer, github_api

@@ -16,11 +16,11 @@ from newleaf.agent.check import Checked
 from newleaf.agent.signal import SignalFile
 from newleaf.agent.watcher import NOTICED_EVERY_SECONDS, Watcher
 from newleaf.core.errors import FailedError, NewleafError
-from newleaf.core.git_errors import RemoteUnreachable
-from newleaf.core.polling import Interval
 from newleaf.core.release import CommitId, Release
-from newleaf.core.signals import Signal
-from newleaf.core.source_errors import ApiLimited
+from newleaf.core.releases.git_errors import RemoteUnreachable
+from newleaf.core.releases.polling import Interval
+from newleaf.core.releases.signals import Signal
+from newleaf.core.releases.source_errors import ApiLimited
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HERE, THERE = Release(CommitId("a" * 40)), Release(CommitId("b" * 40))

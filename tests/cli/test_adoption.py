@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from newleaf.cli.adoption import Plan, Request, carry_out, make_plan, next_steps
-from newleaf.core.adoption_errors import SettingKept, StateDirectoryTaken
+from newleaf.core.adoption.adoption_errors import SettingKept, StateDirectoryTaken
 from newleaf.core.errors import NewleafError, SettingsInvalid, StateDirectoryUnsafe
-from newleaf.core.fragments import Sources, load
+from newleaf.core.settings.fragments import Sources, load
 from newleaf.system.commands import Runner
 from newleaf.system.configuration import read_sources
 from newleaf.system.known_apps import KnownApp, known_apps, note_app

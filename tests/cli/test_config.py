@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from newleaf.cli.config import masked, show
-from newleaf.core.fragments import Sources, load, read_environment, read_toml
-from newleaf.core.settings import KEYS
+from newleaf.core.settings.fragments import Sources, load, read_environment, read_toml
+from newleaf.core.settings.model import KEYS
 
 CANARY = "hunter2canary"
 APP = '[app]\nname = "sessions"\n'

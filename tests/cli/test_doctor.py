@@ -8,7 +8,7 @@ import pytest
 
 from newleaf.cli.doctor import describe
 from newleaf.cli.main import run
-from newleaf.core.patient import Finding
+from newleaf.core.doctor.patient import Finding
 from tests.support.repositories import Checkout, Remote, git_environment
 
 

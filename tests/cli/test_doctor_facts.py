@@ -14,9 +14,9 @@ import pytest
 
 from newleaf.cli.doctor_facts import Subject, ask
 from newleaf.compose.host import Host
+from newleaf.core.doctor.patient import Patient, RemoteAnswer, Trouble
 from newleaf.core.errors import FailedError
-from newleaf.core.fragments import Sources, read_table
-from newleaf.core.patient import Patient, RemoteAnswer, Trouble
+from newleaf.core.settings.fragments import Sources, read_table
 from newleaf.system.known_apps import KnownApp, note_app
 from newleaf.system.place import Place
 from newleaf.system.restarts import write_daemon

@@ -13,7 +13,7 @@ import pytest
 
 from newleaf.cli.init import describe_files, describe_notes
 from newleaf.cli.main import run
-from newleaf.core.obstacles import Note
+from newleaf.core.adoption.obstacles import Note
 from tests.support.app_repositories import UV_PROJECT
 from tests.support.repositories import Checkout, Remote, git_environment
 

@@ -25,7 +25,7 @@ from newleaf.core.gates import (
     survey,
 )
 from newleaf.core.records import Waiting
-from newleaf.core.sections import Gates
+from newleaf.core.settings.sections import Gates
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)  # a Friday
 HOUR = timedelta(hours=1)

@@ -13,7 +13,7 @@ import pytest
 from newleaf.cli.main import SUMMARIES, VERBS
 from newleaf.core.gates import ORDER
 from newleaf.core.records import EXIT_CODES
-from newleaf.core.settings import KEYS
+from newleaf.core.settings.model import KEYS
 from newleaf.core.states import State
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.migration import read_scripts
-from newleaf.update.migrations import Done
+from newleaf.core.data.migration import read_scripts
+from newleaf.update.data.migrations import Done
 from tests.support.data import dump, run_sql
 from tests.support.migrations import App
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.settings import KEYS
+from newleaf.core.settings.model import KEYS
 from scripts import generate_docs
 
 ROOT = Path(__file__).resolve().parents[2]

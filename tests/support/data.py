@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from newleaf.system import databases
-from newleaf.update.snapshots import Snapshot, Snapshots
+from newleaf.update.data.snapshots import Snapshot, Snapshots
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Look = dict[str, tuple[str, object]]

@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from newleaf.core.names import HEADS
 from newleaf.core.release import CommitId, Release
+from newleaf.core.releases.names import HEADS
 from newleaf.system.commands import Runner
 from newleaf.system.git import Git, Repository
 from newleaf.system.git_environment import Access
 from newleaf.system.worktree import Worktree, read_config
-from newleaf.update.in_place import InPlace
+from newleaf.update.checkout.in_place import InPlace
 from tests.support.repositories import Checkout, Remote
 
 

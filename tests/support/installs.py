@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from newleaf.core.sections import Update
+from newleaf.core.settings.sections import Update
 from newleaf.system.commands import Runner
-from newleaf.update.environments import InPlaceEnvironment
-from newleaf.update.surroundings import Surroundings
+from newleaf.update.dependencies.environments import InPlaceEnvironment
+from newleaf.update.dependencies.surroundings import Surroundings
 from tests.support.wheels import App, OfflineHost
 
 SECRET = "canary-3f9a1c"
@@ -74,10 +74,10 @@ def kill_once_said(app: App, environment: InPlaceEnvironment, word: str) -> None
     """Installs in a process of its own, and kills it and its children once a line says `word`."""
     code = (
         "from pathlib import Path\n"
-        "from newleaf.core.sections import Update\n"
+        "from newleaf.core.settings.sections import Update\n"
         "from newleaf.system.commands import Runner\n"
-        "from newleaf.update.environments import InPlaceEnvironment\n"
-        "from newleaf.update.surroundings import Surroundings\n"
+        "from newleaf.update.dependencies.environments import InPlaceEnvironment\n"
+        "from newleaf.update.dependencies.surroundings import Surroundings\n"
         "runner = Runner(on_start=lambda group: print('group', group, flush=True))\n"
         f"host = Surroundings(runner, {app.host.environ!r})\n"
         f"folder, state = Path({str(app.folder)!r}), Path({str(environment.state)!r})\n"

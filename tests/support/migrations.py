@@ -10,9 +10,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from newleaf.core.migration import Plan, Span, plan_backward, plan_forward, read_scripts
+from newleaf.core.data.migration import Plan, Span, plan_backward, plan_forward, read_scripts
 from newleaf.system.commands import Runner
-from newleaf.update.migrations import Done, Ground, child_environment, read_folder, read_state, run_plan
+from newleaf.update.data.migrations import Done, Ground, child_environment, read_folder, read_state, run_plan
 from tests.support.kills import note_group
 
 LEAVES_A_MARK = """

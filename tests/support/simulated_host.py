@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from newleaf.core.channels import Choice, Reason
 from newleaf.core.errors import FailedError, NewleafError
 from newleaf.core.ports import OnLine, Pending, Restarted
 from newleaf.core.records import AttemptRecord, Status, Waiting
 from newleaf.core.release import CommitId, Release
+from newleaf.core.releases.channels import Choice, Reason
 from newleaf.core.requests import Request
 from newleaf.update.decisions import Decisions
 from newleaf.update.history import History

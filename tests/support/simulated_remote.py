@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from newleaf.core.errors import NewleafError
-from newleaf.core.git_errors import RemoteUnreachable
 from newleaf.core.release import CommitId
+from newleaf.core.releases.git_errors import RemoteUnreachable
 
 
 def object_id(*parts: object) -> CommitId:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from newleaf.core.adoption.findings import CheckoutFacts, GitSetting
 from newleaf.core.errors import CommandFailed
-from newleaf.core.findings import CheckoutFacts, GitSetting
-from newleaf.core.git_errors import NotACheckout
+from newleaf.core.releases.git_errors import NotACheckout
 from newleaf.system.checkout import count_unpushed, git_version, read_checkout
 from newleaf.system.commands import Runner
 from tests.support.repositories import Checkout, Link, Remote, git_environment

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.errors import SettingsFileUnreadable, SettingsInvalid, SettingsUnreadable
-from newleaf.core.fragments import Fragment, load
+from newleaf.core.settings.fragments import Fragment, load
 from newleaf.system.configuration import read_file, read_sources, write_app_file, write_host_file
 from tests.support.permissions import binding_permissions
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.source_errors import AddressRefused, HttpFailed, HttpTimedOut, ProxyInvalid
+from newleaf.core.releases.source_errors import AddressRefused, HttpFailed, HttpTimedOut, ProxyInvalid
 from newleaf.system import connections
 from newleaf.system.connections import Address, Deadline, Destination, proxy_for, resolve
 from newleaf.system.http import HttpClient, HttpRequest

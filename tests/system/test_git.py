@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.errors import CommandFailed, NewleafError, ProgramMissing
-from newleaf.core.git_errors import (
+from newleaf.core.release import CommitId
+from newleaf.core.releases.git_errors import (
     CommitGone,
     FetchTooLarge,
     GitTooOld,
@@ -22,8 +23,7 @@ from newleaf.core.git_errors import (
     RemoteTimedOut,
     RemoteUnreachable,
 )
-from newleaf.core.release import CommitId
-from newleaf.core.tree_rules import Entry
+from newleaf.core.releases.tree_rules import Entry
 from newleaf.system import processes
 from newleaf.system.commands import Runner
 from newleaf.system.git import Git, Repository
@@ -112,6 +112,18 @@ def test_a_check_is_one_process(tmp_path: Path, remote: Remote) -> None:
     git.ls_remote(MAIN)
 
     assert len(started) == 1
+
+
+def test_a_runner_that_notes_children_later_is_heeded(tmp_path: Path, remote: Remote) -> None:
+    """lessons.md L35: an update holds its lock only after its git was made; the lock notes every child."""
+    runner = Runner()
+    git = Git(Repository(tmp_path / "own-git"), Access(remote.url), runner, {"PATH": os.environ["PATH"]})
+    noted: list[int] = []
+    runner.on_start = noted.append
+
+    git.ls_remote(MAIN)
+
+    assert noted
 
 
 # --- fetching ---------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.errors import NewleafError
-from newleaf.core.git_errors import (
+from newleaf.core.releases.git_errors import (
     GitSettingRefused,
     RemoteInvalid,
     RemoteUnknownHost,

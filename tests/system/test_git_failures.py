@@ -7,7 +7,7 @@ import re
 import pytest
 
 from newleaf.core.errors import DiskFull, NewleafError
-from newleaf.core.git_errors import (
+from newleaf.core.releases.git_errors import (
     ObjectsRefused,
     RefGone,
     RemoteUnknownHost,

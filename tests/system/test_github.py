@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from newleaf.core.errors import NewleafError
-from newleaf.core.git_errors import TokenUnreadable
-from newleaf.core.source_errors import ApiBroken, ApiDenied, ApiLimited, HttpFailed, TokenInClear
+from newleaf.core.releases.git_errors import TokenUnreadable
+from newleaf.core.releases.source_errors import ApiBroken, ApiDenied, ApiLimited, HttpFailed, TokenInClear
 from newleaf.system import github as github_module
 from newleaf.system.github import MAX_PAGES, Api, Github
 from newleaf.system.http import HttpClient

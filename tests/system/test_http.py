@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from newleaf.core.errors import NewleafError
-from newleaf.core.source_errors import AddressRefused, HttpFailed, HttpTimedOut, UrlInvalid
+from newleaf.core.releases.source_errors import AddressRefused, HttpFailed, HttpTimedOut, UrlInvalid
 from newleaf.system.http import HttpClient, HttpRequest, HttpResponse, host_of, read_url
 from tests.support.http_server import Answer, LocalServer, Received, serving
 

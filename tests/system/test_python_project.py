@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from newleaf.core.findings import Project
+from newleaf.core.adoption.findings import Project
 from newleaf.system.python_project import build_hook, builds_extension, is_project, read_project
 from tests.support.app_repositories import MONOREPO, POETRY_PROJECT, REQUIREMENTS_PROJECT, UV_PROJECT
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.findings import BuildStep, DeployScript, Findings
+from newleaf.core.adoption.findings import BuildStep, DeployScript, Findings
 from newleaf.system.repository import list_files, look, programs
 from tests.support.app_repositories import (
     DOCKER_ONLY,

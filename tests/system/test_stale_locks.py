@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.git_errors import CheckoutLocked
+from newleaf.core.releases.git_errors import CheckoutLocked
 from newleaf.system import processes
 from newleaf.system.processes import Holder
 from newleaf.system.stale_locks import StaleLocks, find_owners, read_lsof

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.errors import CommandFailed
-from newleaf.core.git_errors import NotACheckout
+from newleaf.core.releases.git_errors import NotACheckout
 from newleaf.system.commands import Runner
 from newleaf.system.worktree import Worktree, read_config
 from tests.support.repositories import Checkout, Remote

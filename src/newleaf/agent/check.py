@@ -16,12 +16,12 @@ from typing import Any, Protocol
 
 from newleaf.agent.signal import SignalFile
 from newleaf.agent.staleness import Staleness
-from newleaf.core.channels import Choice, Rule
 from newleaf.core.decide import decide
 from newleaf.core.errors import FailedError, NewleafError
 from newleaf.core.release import Release
-from newleaf.core.signals import Ignored, judge_signal, signal_for
-from newleaf.core.source_errors import RemoteLacks
+from newleaf.core.releases.channels import Choice, Rule
+from newleaf.core.releases.signals import Ignored, judge_signal, signal_for
+from newleaf.core.releases.source_errors import RemoteLacks
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from newleaf.core.job_errors import AppBusy
 from newleaf.core.records import AttemptRecord, Waiting, short_stamp
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
-from newleaf.core.sections import Gates
+from newleaf.core.settings.sections import Gates
 from newleaf.core.states import State
 from newleaf.core.verdict import spent
 from newleaf.system import busy_lock

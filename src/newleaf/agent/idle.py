@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.gates import Idle
-from newleaf.core.sections import Gates
+from newleaf.core.settings.sections import Gates
 from newleaf.system import busy_lock
 from newleaf.system.commands import Command, Runner
 from newleaf.system.http import HttpClient, HttpRequest

@@ -16,7 +16,7 @@ from newleaf.core.errors import CorruptFile, LauncherMissing
 from newleaf.core.ports import Restarted
 from newleaf.core.records import AttemptRecord
 from newleaf.core.release import CommitId, Release
-from newleaf.core.sections import Restart
+from newleaf.core.settings.sections import Restart
 from newleaf.core.states import State
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from newleaf.core.release import CommitId, Release
 
 if TYPE_CHECKING:
-    from newleaf.update.in_place import InPlace
+    from newleaf.update.checkout.in_place import InPlace
 
 
 @dataclass(frozen=True)

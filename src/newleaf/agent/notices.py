@@ -18,7 +18,7 @@ from newleaf.agent.watch_file import WatchFile
 from newleaf.core.errors import NewleafError
 from newleaf.core.notice import fingerprint, notice_body
 from newleaf.core.records import Status
-from newleaf.core.source_errors import HttpFailed
+from newleaf.core.releases.source_errors import HttpFailed
 from newleaf.system.http import HttpClient, HttpRequest, host_of
 
 ALARMS = "alarms"

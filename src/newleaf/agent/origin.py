@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from newleaf.core import channels, names, versions
-from newleaf.core.channels import Choice, Rule
 from newleaf.core.errors import TreeRefused, UsageError, WrongApp
 from newleaf.core.release import CommitId, Release
+from newleaf.core.releases import channels, names, versions
+from newleaf.core.releases.channels import Choice, Rule
+from newleaf.core.releases.trust import require_trusted
 from newleaf.core.requests import Request
-from newleaf.core.settings import Settings
-from newleaf.core.trust import require_trusted
+from newleaf.core.settings.model import Settings
 from newleaf.system.git import Git
 
 Resolve = Callable[[Rule, Release], Choice]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from newleaf.core.channels import Choice
 from newleaf.core.errors import CorruptFile
 from newleaf.core.release import CommitId, Release
-from newleaf.core.source_errors import TagMoved
+from newleaf.core.releases.channels import Choice
+from newleaf.core.releases.source_errors import TagMoved
 from newleaf.system import files
 from newleaf.system.place import IDENTITY
 

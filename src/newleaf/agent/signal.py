@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from newleaf.core.signals import Ignored, Signal, read_signal
+from newleaf.core.releases.signals import Ignored, Signal, read_signal
 from newleaf.system import files
 
 SIGNAL = "update_available.json"

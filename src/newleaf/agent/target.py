@@ -20,7 +20,8 @@ from typing import Any, Protocol
 
 from newleaf.agent.seen_tags import SeenTags
 from newleaf.agent.watch_file import WatchFile
-from newleaf.core.channels import (
+from newleaf.core.release import CommitId, Release
+from newleaf.core.releases.channels import (
     HEADS,
     PEELED,
     TAGS,
@@ -33,9 +34,8 @@ from newleaf.core.channels import (
     published_from_refs,
     with_commit,
 )
-from newleaf.core.hosting import Listing, read_releases
-from newleaf.core.release import CommitId, Release
-from newleaf.core.source_errors import ApiLimited, ReleaseWithoutTag
+from newleaf.core.releases.hosting import Listing, read_releases
+from newleaf.core.releases.source_errors import ApiLimited, ReleaseWithoutTag
 
 LISTING = "github"
 TAG = "github_tag"

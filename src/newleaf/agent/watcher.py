@@ -1,6 +1,6 @@
 """The polling loop inside a daemon: looks at the remote, notices the signal file, says what is available.
 
-Rules: the intervals are `core.polling`'s (lessons.md L44); a look runs in a thread, so that the loop is never
+Rules: the intervals are `core.releases.polling`'s (lessons.md L44); a look runs in a thread, so that the loop is never
 blocked (L30); a signal that somebody wrote brings the next look forward, within two seconds, and is never
 taken at its word; failures are told once until they change (L5), and never end the loop.
 """
@@ -18,7 +18,7 @@ from newleaf.agent.background import run_in_background
 from newleaf.agent.check import Checked
 from newleaf.agent.signal import SignalFile, Trace
 from newleaf.core.errors import NewleafError
-from newleaf.core.polling import Interval, first_wait, next_wait
+from newleaf.core.releases.polling import Interval, first_wait, next_wait
 
 NOTICED_EVERY_SECONDS = 1.0
 

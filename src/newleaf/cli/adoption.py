@@ -12,18 +12,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from newleaf.core.adoption_errors import SettingKept, StateDirectoryTaken
+from newleaf.core.adoption.adoption_errors import SettingKept, StateDirectoryTaken
+from newleaf.core.adoption.findings import Findings
+from newleaf.core.adoption.obstacles import Note
+from newleaf.core.adoption.proposal import Proposal, choose_name, propose
+from newleaf.core.adoption.start_choice import choose_project
+from newleaf.core.adoption.wish import Entry, Wish
 from newleaf.core.errors import StateDirectoryUnwritable
-from newleaf.core.findings import Findings
-from newleaf.core.fragments import APP_FILE, HOST_FILE, Fragment, Sources, load, raise_problems, read_toml
-from newleaf.core.obstacles import Note
-from newleaf.core.proposal import Proposal, choose_name, propose
 from newleaf.core.secrets import mask_text
-from newleaf.core.settings import KEYS
-from newleaf.core.soundness import require_sound
-from newleaf.core.start_choice import choose_project
-from newleaf.core.toml import format_file, format_value
-from newleaf.core.wish import Entry, Wish
+from newleaf.core.settings.fragments import (
+    APP_FILE,
+    HOST_FILE,
+    Fragment,
+    Sources,
+    load,
+    raise_problems,
+    read_toml,
+)
+from newleaf.core.settings.model import KEYS
+from newleaf.core.settings.soundness import require_sound
+from newleaf.core.settings.toml import format_file, format_value
 from newleaf.system import files
 from newleaf.system.checkout import count_unpushed, read_checkout
 from newleaf.system.commands import Runner

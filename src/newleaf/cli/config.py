@@ -10,13 +10,13 @@ import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation, table
 from newleaf.core.durations import format_duration
-from newleaf.core.fragments import DEFAULT, Loaded, load
-from newleaf.core.kinds import COMMAND
-from newleaf.core.schema import settings_schema
 from newleaf.core.secrets import MASK, mask_argv, mask_path, mask_text
-from newleaf.core.settings import KEYS, Setting
-from newleaf.core.soundness import require_sound
-from newleaf.core.toml import format_value
+from newleaf.core.settings.fragments import DEFAULT, Loaded, load
+from newleaf.core.settings.kinds import COMMAND
+from newleaf.core.settings.model import KEYS, Setting
+from newleaf.core.settings.schema import settings_schema
+from newleaf.core.settings.soundness import require_sound
+from newleaf.core.settings.toml import format_value
 
 
 @click.command(short_help="Every setting, its value, and where it came from.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation
-from newleaf.core.channels import parse_pin
+from newleaf.core.releases.channels import parse_pin
 
 
 @click.command(short_help="Lift the denial of a commit.")

@@ -8,9 +8,9 @@ import click
 
 from newleaf.cli.doctor_facts import Subject, ask
 from newleaf.cli.invocation import Invocation, pass_invocation
-from newleaf.core.checkup import examine, judge_git
+from newleaf.core.doctor.checkup import examine, judge_git
+from newleaf.core.doctor.patient import Finding
 from newleaf.core.errors import NewleafError
-from newleaf.core.patient import Finding
 from newleaf.system.checkout import git_version
 from newleaf.system.commands import Runner
 from newleaf.system.git import OLDEST_GIT

@@ -19,15 +19,23 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from newleaf.core.channels import parse_version
+from newleaf.core.adoption.findings import CheckoutFacts
+from newleaf.core.doctor.patient import (
+    GitFacts,
+    Patient,
+    RemoteAnswer,
+    RunFacts,
+    SecretFile,
+    StateFacts,
+    Trouble,
+)
 from newleaf.core.errors import NewleafError
-from newleaf.core.findings import CheckoutFacts
-from newleaf.core.fragments import load
-from newleaf.core.kinds import PATH
-from newleaf.core.names import HEADS, TAGS, host_of, shown
-from newleaf.core.patient import GitFacts, Patient, RemoteAnswer, RunFacts, SecretFile, StateFacts, Trouble
-from newleaf.core.settings import KEYS
-from newleaf.core.soundness import find_problems
+from newleaf.core.releases.channels import parse_version
+from newleaf.core.releases.names import HEADS, TAGS, host_of, shown
+from newleaf.core.settings.fragments import load
+from newleaf.core.settings.kinds import PATH
+from newleaf.core.settings.model import KEYS
+from newleaf.core.settings.soundness import find_problems
 from newleaf.system.checkout import count_unpushed, git_version, read_checkout
 from newleaf.system.files import read_lines, read_record
 from newleaf.system.git import OLDEST_GIT, Git
@@ -38,9 +46,9 @@ from newleaf.system.mounts import require_local
 from newleaf.system.repository import look, programs
 from newleaf.system.restarts import running_daemon
 from newleaf.system.stale_locks import find_owners
-from newleaf.update.environments import InPlaceEnvironment
-from newleaf.update.needs import Kind, Needs, read_needs
-from newleaf.update.surroundings import Surroundings
+from newleaf.update.dependencies.environments import InPlaceEnvironment
+from newleaf.update.dependencies.needs import Kind, Needs, read_needs
+from newleaf.update.dependencies.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from newleaf.compose.host import Host

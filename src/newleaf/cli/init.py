@@ -12,8 +12,8 @@ import click
 
 from newleaf.cli.adoption import Plan, PlannedFile, Request, carry_out, make_plan, next_steps
 from newleaf.cli.invocation import Invocation, pass_invocation
-from newleaf.core.adoption_errors import SlotsNotYet
-from newleaf.core.obstacles import LEVELS, Note
+from newleaf.core.adoption.adoption_errors import SlotsNotYet
+from newleaf.core.adoption.obstacles import LEVELS, Note
 from newleaf.core.secrets import mask_text
 from newleaf.system.commands import Runner
 from newleaf.system.known_apps import notes_folder

@@ -10,7 +10,7 @@ import click
 from newleaf.cli.invocation import Invocation, pass_invocation
 
 if TYPE_CHECKING:
-    from newleaf.update.migrating import MigrationResult
+    from newleaf.update.data.migrating import MigrationResult
 
 SHOWN_LEFT = 5
 
@@ -26,7 +26,7 @@ def migrate(invocation: Invocation, dry_run: bool, start: str | None, end: str |
     With --from above --to, what was applied in between is taken back, newest first, by revert().
     """
     from newleaf.compose.hand import migrate_by_hand
-    from newleaf.update.migrating import MigrationOrder
+    from newleaf.update.data.migrating import MigrationOrder
 
     result = migrate_by_hand(invocation.host(), MigrationOrder(start, end, dry_run))
     invocation.answer(result.as_record(), describe(result))

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newleaf.compose.host import Host
-from newleaf.core.fragments import Fragment, Sources
+from newleaf.core.settings.fragments import Fragment, Sources
 from newleaf.system import files
 from newleaf.system.configuration import read_sources
 from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, current_folder, find_place
 
 if TYPE_CHECKING:
-    from newleaf.core.fragments import GivenSettings
+    from newleaf.core.settings.fragments import GivenSettings
     from newleaf.system.known_apps import KnownApp
 
 __all__ = ["Host", "host", "ready"]

@@ -8,15 +8,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from newleaf.agent.idle import IdleSources, ask_idle
 from newleaf.agent.update_log import UpdateLog
 from newleaf.compose.host import Host, now
-from newleaf.core import versions
+from newleaf.core.data.migration import Plan
 from newleaf.core.errors import RemoteUnknown
 from newleaf.core.job_errors import AppBusy
-from newleaf.core.migration import Plan
 from newleaf.core.records import Waiting
+from newleaf.core.releases import versions
 from newleaf.system import busy_lock
 from newleaf.system.loaded_tree import read_head
-from newleaf.update.migrating import MigrationOrder, MigrationResult, Workplace, migrate
-from newleaf.update.migrations import Ground, child_environment, find_python
+from newleaf.update.data.migrating import MigrationOrder, MigrationResult, Workplace, migrate
+from newleaf.update.data.migrations import Ground, child_environment, find_python
 
 SETTLED = ("updated", "ok")
 """Outcomes of attempts after which the data was that of the attempt's target."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from newleaf.core.errors import InconsistentError, NewleafError, RemoteUnknown, RepositoryUnnamed
-from newleaf.core.fragments import Loaded, Sources, load
 from newleaf.core.release import CommitId, Release
-from newleaf.core.settings import Facts, Settings, resolve
+from newleaf.core.settings.fragments import Loaded, Sources, load
+from newleaf.core.settings.model import Facts, Settings, resolve
 from newleaf.system.place import Place, record_identity
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Host:
 
         Raises: SettingsInvalid, SettingsUnreadable.
         """
-        from newleaf.core.soundness import require_sound
+        from newleaf.core.settings.soundness import require_sound
 
         loaded = self._loaded_of(commit)
         require_sound(loaded)
@@ -199,7 +199,7 @@ class Host:
     @cached_property
     def layout(self) -> NamedInPlace:
         from newleaf.agent.naming import NamedInPlace
-        from newleaf.update.in_place import InPlace
+        from newleaf.update.checkout.in_place import InPlace
 
         settings = self.settings
         refuses = settings.update.dirty_tree == "refuse"
@@ -240,7 +240,7 @@ class Host:
 
     def _releases(self) -> Github | None:
         """Where published releases are listed, when that is not the remote's tags."""
-        from newleaf.core.hosting import read_hosted, reads_github
+        from newleaf.core.releases.hosting import read_hosted, reads_github
 
         source = self.settings.source
         url = source.url or ""
@@ -264,7 +264,7 @@ class Host:
     @cached_property
     def daemon_environment(self) -> dict[str, str]:
         """What the app's own commands are started with."""
-        from newleaf.update.migrations import child_environment
+        from newleaf.update.data.migrations import child_environment
 
         facts = {"NEWLEAF_STATE_DIR": str(self.state)}
         return child_environment(self.environ, self.folder, self.settings.app.python_path or (), facts)

@@ -104,7 +104,7 @@ class HostParts:
 
     def require_sound(self) -> None:
         """Raises: SettingsInvalid."""
-        from newleaf.core.soundness import require_sound
+        from newleaf.core.settings.soundness import require_sound
 
         require_sound(self._host.loaded)
 
@@ -117,10 +117,10 @@ class HostParts:
         return now()
 
     def _make(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
-        from newleaf.update.environments import InPlaceEnvironment
+        from newleaf.update.data.target_data import Surface, TargetData
+        from newleaf.update.dependencies.environments import InPlaceEnvironment
+        from newleaf.update.dependencies.surroundings import Surroundings
         from newleaf.update.parts import TargetParts
-        from newleaf.update.surroundings import Surroundings
-        from newleaf.update.target_data import Surface, TargetData
 
         host = self._host
         settings = host.settings_of(release.commit)

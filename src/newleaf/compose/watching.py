@@ -11,9 +11,9 @@ from newleaf.agent.signal import SignalFile
 from newleaf.agent.staleness import Staleness
 from newleaf.agent.watch_file import WatchFile
 from newleaf.compose.host import Host, now
-from newleaf.core.channels import Rule
 from newleaf.core.records import Status
 from newleaf.core.release import Release
+from newleaf.core.releases.channels import Rule
 from newleaf.core.requests import Request
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def look(host: Host, *, trusts_unchanged: bool = False) -> Check:
 def watcher(host: Host, say: Callable[[str], None]) -> Watcher:
     """The polling loop of a daemon; `say` is given a line for the log."""
     from newleaf.agent.watcher import Watcher
-    from newleaf.core.polling import Interval
+    from newleaf.core.releases.polling import Interval
 
     watch = host.settings.watch
     check, signal = look(host, trusts_unchanged=True), SignalFile(host.state)

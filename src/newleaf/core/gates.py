@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from newleaf.core.durations import format_duration
 from newleaf.core.records import Waiting
-from newleaf.core.sections import Gates
+from newleaf.core.settings.sections import Gates
 from newleaf.core.windows import DAYS, is_open, next_opening, parse_window
 
 CLOCK_SLACK = timedelta(minutes=5)

@@ -12,7 +12,7 @@ from newleaf.core.release import Release
 from newleaf.core.requests import Request
 
 if TYPE_CHECKING:
-    from newleaf.core.channels import Choice
+    from newleaf.core.releases.channels import Choice
 
 OnLine = Callable[[str], None]
 """Is given each line of progress."""

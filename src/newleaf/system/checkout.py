@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from newleaf.core.adoption_errors import CheckoutUntrusted
+from newleaf.core.adoption.adoption_errors import CheckoutUntrusted
+from newleaf.core.adoption.findings import CheckoutFacts, GitSetting
 from newleaf.core.errors import CommandFailed
-from newleaf.core.findings import CheckoutFacts, GitSetting
-from newleaf.core.git_errors import NotACheckout
+from newleaf.core.releases.git_errors import NotACheckout
 from newleaf.system.commands import Command, Runner
 
 DEADLINE_SECONDS = 30.0

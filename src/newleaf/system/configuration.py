@@ -1,7 +1,7 @@
 """The settings' sources on this host: newleaf.toml, host.toml, the environment.
 
 Rules: a file that is not there says nothing; one that is there and cannot be read is an error that names
-it. What the sources mean is decided in core/fragments.py. Writing replaces a file whole: host.toml is its
+it. What the sources mean is decided in core/settings/fragments.py. Writing replaces a file whole: host.toml is its
 user's alone.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from newleaf.core.errors import SettingsFileUnreadable
-from newleaf.core.fragments import Fragment, Sources, read_environment, read_toml
+from newleaf.core.settings.fragments import Fragment, Sources, read_environment, read_toml
 from newleaf.system.files import PRIVATE_FILE, write_whole
 
 MAX_BYTES = 1024 * 1024

@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from newleaf.core.networks import private_kind
-from newleaf.core.source_errors import AddressRefused, HttpFailed, ProxyInvalid
+from newleaf.core.releases.source_errors import AddressRefused, HttpFailed, ProxyInvalid
 
 PORTS = {"http": 80, "https": 443}
 MAX_PROXY_ANSWER_BYTES = 16 * 1024

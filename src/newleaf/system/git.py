@@ -20,12 +20,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from newleaf.core import names
 from newleaf.core.errors import CommandFailed, CommandTimedOut, NewleafError, ProgramMissing
-from newleaf.core.git_errors import CommitGone, FetchTooLarge, GitTooOld, RemoteTimedOut
-from newleaf.core.git_settings import Pairs
 from newleaf.core.release import CommitId
-from newleaf.core.tree_rules import LINK, Entry, find_faults
+from newleaf.core.releases import names
+from newleaf.core.releases.git_errors import CommitGone, FetchTooLarge, GitTooOld, RemoteTimedOut
+from newleaf.core.releases.tree_rules import LINK, Entry, find_faults
+from newleaf.core.settings.git_settings import Pairs
 from newleaf.system import files
 from newleaf.system.commands import Command, Finished, Runner
 from newleaf.system.git_environment import Access, build_environment
@@ -109,7 +109,8 @@ class Git:
         places = {"GIT_DIR": str(repository.folder), "GIT_OBJECT_DIRECTORY": str(repository.store)}
         self._remote = {**environment.remote, **places}
         self._local = self._remote if promised else {**environment.local, **places}
-        self._runner = replace(runner, secrets=(*runner.secrets, *environment.secrets))
+        self._secrets = environment.secrets
+        self._runner = runner
 
     # --- the remote ---------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class Git:
         """The refs of the remote that `patterns` name (in full; a `*` at the end is any rest), by name.
 
         An annotated tag comes twice: its own object, and as `NAME^{}` the commit it stands for. Refs whose
-        names break the rules of `core.names` are left out.
+        names break the rules of `core.releases.names` are left out.
         Raises: RemoteUnreachable and its kin, RemoteTimedOut.
         """
         kinds = {names.HEADS: "--heads", names.TAGS: "--tags"}
@@ -221,7 +222,7 @@ class Git:
         return [_read_entry(line) for line in listed.decode(errors="surrogateescape").split("\0") if line]
 
     def tree_faults(self, commit: CommitId) -> list[str]:
-        """What is wrong with the tree of a commit by the rules of `core.tree_rules`."""
+        """What is wrong with the tree of a commit by the rules of `core.releases.tree_rules`."""
         entries = self.list_tree(commit)
         links = [(entry.path, entry.object_id) for entry in entries if entry.mode == LINK]
         targets = {path: body.decode(errors="surrogateescape") for path, body in self.blobs(links)}
@@ -322,7 +323,9 @@ class Git:
         given = stdin.encode(errors="surrogateescape") or None
         folder = at.folder or self.repository.folder
         command = Command(program, what, folder, {**environment, **at.variables}, at.timeout_seconds, given)
-        return self._runner.run(command)
+        # Asked anew each time: the lock's owner has children noted only from when it holds the lock.
+        runner = replace(self._runner, secrets=(*self._runner.secrets, *self._secrets))
+        return runner.run(command)
 
     def _failed(self, finished: Finished, what: str) -> CommandFailed:
         said = last_words(finished.tail, finished.status)

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from newleaf.core import git_settings, names
-from newleaf.core.git_errors import TokenUnreadable
-from newleaf.core.git_settings import Pairs
+from newleaf.core.releases import names
+from newleaf.core.releases.git_errors import TokenUnreadable
+from newleaf.core.settings import git_settings
+from newleaf.core.settings.git_settings import Pairs
 
 ASKPASS = Path(__file__).with_name("askpass.sh")
 TOKEN_USER = "x-access-token"  # noqa: S105 - a name that any git server takes beside a token

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from newleaf.core import names
 from newleaf.core.errors import DiskFull, NewleafError
-from newleaf.core.git_errors import (
+from newleaf.core.releases import names
+from newleaf.core.releases.git_errors import (
     ObjectsRefused,
     RefGone,
     RemoteUnknownHost,

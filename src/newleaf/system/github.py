@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from newleaf.core.hosting import Listing, keep_essentials
 from newleaf.core.networks import private_kind
-from newleaf.core.source_errors import ApiBroken, ApiDenied, ApiLimited, TokenInClear
+from newleaf.core.releases.hosting import Listing, keep_essentials
+from newleaf.core.releases.source_errors import ApiBroken, ApiDenied, ApiLimited, TokenInClear
 from newleaf.system.git_environment import read_token
 from newleaf.system.http import HttpClient, HttpRequest, HttpResponse, host_of
 

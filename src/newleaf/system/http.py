@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from newleaf.core.releases.source_errors import HttpFailed, HttpTimedOut, UrlInvalid
 from newleaf.core.secrets import MASK, mask_path
-from newleaf.core.source_errors import HttpFailed, HttpTimedOut, UrlInvalid
 from newleaf.system.connections import PORTS, Deadline, Destination, dial, proxy_for
 
 MAX_BODY_BYTES = 1024 * 1024

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from newleaf.core.errors import AppNotHere, AppUnknown, CheckoutMoved, CheckoutUnknown, FolderGone, WrongApp
-from newleaf.core.fragments import APP_FILE, HOST_FILE, raise_problems
+from newleaf.core.settings.fragments import APP_FILE, HOST_FILE, raise_problems
 from newleaf.system import files
 from newleaf.system.configuration import read_file
 

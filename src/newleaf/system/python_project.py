@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-from newleaf.core.findings import Project
+from newleaf.core.adoption.findings import Project
 
 MANIFESTS = ("pyproject.toml", "setup.py", "setup.cfg")
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml")

@@ -1,6 +1,6 @@
-"""Reads what lies in an app's repository, as `core.findings` has it.
+"""Reads what lies in an app's repository, as `core.adoption.findings` has it.
 
-Facts only: what they mean is for `core.proposal` to say. Nothing of the repository is run or imported,
+Facts only: what they mean is for `core.adoption.proposal` to say. Nothing of the repository is run or imported,
 links that lead out of it are not followed, and of a file at most a mebibyte is read. Files whose
 format belongs to another program are read as far as they are understood, without complaint.
 """
@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from newleaf.core.findings import BuildStep, DeployScript, Findings, Project, Start, Unit
-from newleaf.core.start_files import (
+from newleaf.core.adoption.findings import BuildStep, DeployScript, Findings, Project, Start, Unit
+from newleaf.core.adoption.start_files import (
     read_compose,
     read_dockerfile,
     read_makefile,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newleaf.core.errors import NewleafError
-from newleaf.core.git_errors import CheckoutLocked
+from newleaf.core.releases.git_errors import CheckoutLocked
 from newleaf.system import processes
 from newleaf.system.commands import Command, Runner
 from newleaf.system.processes import Holder

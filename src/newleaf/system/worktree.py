@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newleaf.core.errors import ProgramMissing
-from newleaf.core.git_errors import NotACheckout
-from newleaf.core.git_settings import Pairs
-from newleaf.core.names import protocol_of
+from newleaf.core.releases.git_errors import NotACheckout
+from newleaf.core.releases.names import protocol_of
+from newleaf.core.settings.git_settings import Pairs
 from newleaf.system.commands import Command, Runner
 
 READ_SECONDS = 30.0

@@ -63,7 +63,7 @@ def test_without_git_or_uv_it_says_so_and_makes_nothing(
     programs = tmp_path / "bin"
     programs.mkdir()
     monkeypatch.setattr(sys, "executable", str(programs / "python"))
-    monkeypatch.setattr("newleaf.update.surroundings.UV_PLACES", ())
+    monkeypatch.setattr("newleaf.update.dependencies.surroundings.UV_PLACES", ())
     monkeypatch.setenv("PATH", str(programs))
     for program in ("git", "uv"):
         with pytest.raises(ProgramMissing, match=f"the program {program} "), sandbox(keep=False):

@@ -26,7 +26,7 @@ import newleaf
 from newleaf.core.errors import DemoStuck, ProgramMissing
 from newleaf.system import processes
 from newleaf.system.commands import Command, Finished, Runner
-from newleaf.update.surroundings import Surroundings
+from newleaf.update.dependencies.surroundings import Surroundings
 
 PROGRAM_SECONDS = 60.0
 PATIENCE_SECONDS = 30.0

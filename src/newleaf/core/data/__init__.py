@@ -1,0 +1,1 @@
+"""The app's data: migrations and snapshots, as facts and plans."""

@@ -1,0 +1,1 @@
+"""Which release is meant: names, tags, versions, channels, trust."""

@@ -1,0 +1,1 @@
+"""Settings: every key, how values are read, and how sources become one."""

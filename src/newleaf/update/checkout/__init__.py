@@ -1,0 +1,1 @@
+"""The in_place layout: the checkout moves, and nothing of its user's is lost."""

@@ -1,0 +1,1 @@
+"""Migrations run, snapshots taken and put back."""

@@ -1,0 +1,1 @@
+"""What is installed, what is owed, and how it gets there."""
