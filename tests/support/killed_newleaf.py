@@ -6,6 +6,7 @@ called NAME (`*` for any), as a power cut would have it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -15,15 +16,12 @@ from newleaf.cli.main import run
 from newleaf.system import files
 
 event, name, number = sys.argv[1].split(":")
-left = int(number)
+seen_before = itertools.count(1)
 
 
 def observe(seen: str, path: Path) -> None:
-    global left
-    if event in (seen, "*") and name in (path.name, "*"):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+    if event in (seen, "*") and name in (path.name, "*") and next(seen_before) == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 files.observe = observe

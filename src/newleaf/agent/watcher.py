@@ -1,8 +1,8 @@
 """The polling loop inside a daemon: looks at the remote, notices the signal file, says what is available.
 
-Rules: the intervals are `core.releases.polling`'s (lessons.md L44); a look runs in a thread, so that the loop is never
-blocked (L30); a signal that somebody wrote brings the next look forward, within two seconds, and is never
-taken at its word; failures are told once until they change (L5), and never end the loop.
+Rules: the intervals are `core.releases.polling`'s (lessons.md L44); a look runs in a thread, so that the
+loop is never blocked (L30); a signal that somebody wrote brings the next look forward, within two seconds,
+and is never taken at its word; failures are told once until they change (L5), and never end the loop.
 """
 
 from __future__ import annotations

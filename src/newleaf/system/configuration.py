@@ -1,8 +1,8 @@
 """The settings' sources on this host: newleaf.toml, host.toml, the environment.
 
 Rules: a file that is not there says nothing; one that is there and cannot be read is an error that names
-it. What the sources mean is decided in core/settings/fragments.py. Writing replaces a file whole: host.toml is its
-user's alone.
+it. What the sources mean is decided in core/settings/fragments.py. Writing replaces a file whole: host.toml
+is its user's alone.
 """
 
 from __future__ import annotations

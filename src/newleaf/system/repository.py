@@ -1,7 +1,7 @@
 """Reads what lies in an app's repository, as `core.adoption.findings` has it.
 
-Facts only: what they mean is for `core.adoption.proposal` to say. Nothing of the repository is run or imported,
-links that lead out of it are not followed, and of a file at most a mebibyte is read. Files whose
+Facts only: what they mean is for `core.adoption.proposal` to say. Nothing of the repository is run or
+imported, links that lead out of it are not followed, and of a file at most a mebibyte is read. Files whose
 format belongs to another program are read as far as they are understood, without complaint.
 """
 

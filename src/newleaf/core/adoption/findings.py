@@ -1,8 +1,8 @@
 """What lies in an app's repository, as facts: no choice, no advice.
 
-`system.repository` and `system.checkout` fill these in; `core.adoption.proposal` and `core.adoption.obstacles` judge
-them. Paths are relative to the top of the repository, with `/`; "." is the top itself. A
-finding names the file it comes from, so that whatever is said of it can be looked up.
+`system.repository` and `system.checkout` fill these in; `core.adoption.proposal` and
+`core.adoption.obstacles` judge them. Paths are relative to the top of the repository, with `/`; "." is the
+top itself. A finding names the file it comes from, so that whatever is said of it can be looked up.
 """
 
 from __future__ import annotations

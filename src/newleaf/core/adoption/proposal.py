@@ -1,7 +1,8 @@
 """From what was found to what `init` writes and says: newleaf.toml, host.toml, notes.
 
 Rules: the app's file holds what the app knows of itself and no key that is the host's alone; what is only
-likely is written as a comment; what newleaf.toml says already is kept. The host's file: `core.adoption.host_proposal`.
+likely is written as a comment; what newleaf.toml says already is kept. The host's file:
+`core.adoption.host_proposal`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The settings as a whole: the tables in order, what is known of every key, and what only a host can fill in.
 
-Rules: `KEYS` is derived from the annotations in core/settings/sections.py, so that a type, a default and a meaning
-stand in one place. How fragments of files, code and environment become `Settings`: core/settings/fragments.py. Pure.
+Rules: `KEYS` is derived from the annotations in core/settings/sections.py, so that a type, a default and a
+meaning stand in one place. How fragments of files, code and environment become `Settings`:
+core/settings/fragments.py. Pure.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Rules: scripts run in one child process with the release's own interpreter, from
 child ends with this process, and with the time limit its whole group (L22); the first failure
 halts, and what is recorded stays. `migration_state.json` that cannot be read stops everything (L20).
 
-`plan_forward` and its kin (`core.data.migration`) say what is due; this module never decides that. Nor does it
-stop a daemon, take a lock or make a snapshot.
+`plan_forward` and its kin (`core.data.migration`) say what is due; this module never decides that. Nor does
+it stop a daemon, take a lock or make a snapshot.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class Snapshots:
         return Snapshot(folder, manifest)
 
     def prune(self, completed: Collection[str], open_attempt: str | None, keep: int) -> list[str]:
-        """Removes what the rule of `core.data.snapshot` does not keep; the attempts whose snapshots are gone."""
+        """Removes what the rule of `core.data.snapshot` does not keep; returns whose snapshots are gone."""
         gone = superfluous(self._found(), completed, open_attempt, keep)
         for attempt in gone:
             self._remove(self.folder / attempt)
