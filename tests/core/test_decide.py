@@ -24,7 +24,7 @@ def test_the_same_commit_is_up_to_date() -> None:
 
 def test_a_denied_commit_is_held_and_the_denial_named() -> None:
     """lessons.md L32, L42"""
-    denied = {commit_of("b"): {"when": "noon", "why": "it crashed", "attempt": "a-1"}}
+    denied = {str(commit_of("b")): {"when": "noon", "why": "it crashed", "attempt": "a-1"}}
     decision = decide(LIVE, release_of("b", "1.1.0"), "", denied)
     assert (decision.move, decision.outcome) == (False, "held")
     assert "it crashed" in decision.reason

@@ -127,6 +127,11 @@ class Deployment:
         path = f"{scripts}{os.pathsep}{passed.get('PATH', os.defpath)}"
         return {**passed, "PATH": path, "HOME": str(self.home), **self.environment}
 
+    @staticmethod
+    def words(*arguments: str) -> list[str]:
+        """The words of a call."""
+        return [*NEWLEAF, *arguments]
+
     def start(
         self,
         *arguments: str,
