@@ -140,8 +140,13 @@ def test_one_who_asks_for_a_moment_is_not_taken_for_a_job(
     monkeypatch.setattr(busy_lock, "LOOK_SECONDS", 10.0)
     path = state / "busy.lock"
     path.touch()
+
+    def is_quiet() -> bool:
+        with quiet(state):
+            return True
+
     with open(path, "rb") as file:
-        for look in (lambda: probe(state).is_idle, lambda: quiet(state).__enter__() is None):
+        for look in (lambda: probe(state).is_idle, is_quiet):
             fcntl.flock(file, fcntl.LOCK_EX)
             asking = threading.Timer(0.02, fcntl.flock, (file, fcntl.LOCK_UN))
             asking.start()
