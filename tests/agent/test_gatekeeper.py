@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from newleaf.agent.gatekeeper import GateFacts, Gatekeeper
 from newleaf.agent.idle import IdleSources, ask_idle

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +23,7 @@ GOOD = Release(CommitId("a" * 40), "1.3.0")
 BAD = Release(CommitId("b" * 40), "1.4.0")
 DEPLOYED = Status("deployed", NOW, "mini-1", "sessions", "beta", running=GOOD)
 FAILED = Status("update_failed", NOW, "mini-1", "sessions", "beta", target=BAD, error="git fetch failed")
-STALE = replace(FAILED, status="stale", target=None, error="not reached for 7d")
+STALE = FAILED._replace(status="stale", target=None, error="not reached for 7d")
 HERE = frozenset({"127.0.0.1"})
 
 
@@ -79,7 +78,7 @@ def test_same_alarm_again_and_again_then_posted_once(tmp_path: Path) -> None:
     with serving(always(Answer())) as server:
         host = Host(tmp_path, server.url)
         for number in range(48):
-            host.post(replace(FAILED, error=f"git fetch took {number} s", attempt=f"attempt-{number}"))
+            host.post(FAILED._replace(error=f"git fetch took {number} s", attempt=f"attempt-{number}"))
     assert len(server.received) == 1
 
 
@@ -92,7 +91,7 @@ def test_two_alarms_that_alternate_then_each_once(tmp_path: Path) -> None:
 
 def test_alarm_changes_then_posted(tmp_path: Path) -> None:
     with serving(always(Answer())) as server:
-        Host(tmp_path, server.url).post(FAILED, replace(FAILED, error="no space left"))
+        Host(tmp_path, server.url).post(FAILED, FAILED._replace(error="no space left"))
     assert len(server.received) == 2
 
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from newleaf.cli.adoption import Plan, Request, carry_out, make_plan, next_steps
 from newleaf.core.adoption.adoption_errors import SettingKept, StateDirectoryTaken
@@ -44,7 +44,7 @@ def asked(checkout: Checkout, home: Path, folder: str = ".", **wish: object) -> 
         environ=git_environment(home),
         notes=home / "notes",
     )
-    return replace(request, **wish)  # type: ignore[arg-type]
+    return replace(request, **wish)
 
 
 def plan_for(request: Request) -> Plan:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from newleaf.core.gates import (
     ORDER,
@@ -138,7 +138,7 @@ def test_order_that_skips_what_holds_anyway_is_not_mentioned() -> None:
 )
 def test_unknown_fact_is_no_leave(gate: str, unknown: dict[str, Unknown]) -> None:
     """lessons.md L26: the gates fail closed."""
-    facts = replace(ALL_HOLD, **unknown)  # type: ignore[arg-type]
+    facts = replace(ALL_HOLD, **unknown)
     found = report(gate, ALL, facts)
     assert not found.holds
     assert gate in names(ALL, facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -32,7 +31,7 @@ def test_notice_then_a_sentence_for_chats_and_the_record_for_programs() -> None:
 )
 def test_every_word_then_a_sentence(word: str) -> None:
     for target in (TARGET, None):
-        text = notice_text(replace(FAILED, status=word, target=target))
+        text = notice_text(FAILED._replace(status=word, target=target))
         assert "{" not in text
         assert "None" not in text
 
@@ -40,13 +39,13 @@ def test_every_word_then_a_sentence(word: str) -> None:
 def test_secret_in_the_error_then_masked_in_text_and_record() -> None:
     """threats.md T29."""
     error = "fetching https://me:canary@git.example.org/x failed; token=canary"
-    body = notice_body(replace(FAILED, error=error))
+    body = notice_body(FAILED._replace(error=error))
     assert "canary" not in str(body)
     assert "git.example.org" in body["text"]
 
 
 def test_long_error_then_its_middle_is_cut() -> None:
-    text = notice_text(replace(FAILED, error="begin " + "x" * 5000 + " end"))
+    text = notice_text(FAILED._replace(error="begin " + "x" * 5000 + " end"))
     assert len(text) <= MAX_TEXT_CHARACTERS
     assert "begin" in text
     assert text.endswith(" end")
@@ -55,17 +54,17 @@ def test_long_error_then_its_middle_is_cut() -> None:
 def test_same_failure_with_other_numbers_then_the_same() -> None:
     """lessons.md L5: 48 identical alarms a day differ in times, process ids and attempts."""
     error = "took longer than {} s, pid {}, lock since 2026-11-2{}T12:00:00Z, at {}"
-    first = replace(FAILED, error=error.format(30.1, 71, 0, "abcdef0"), attempt="a1")
-    again = replace(FAILED, error=error.format(31.7, 80123, 1, "1234567"), attempt="a2")
+    first = FAILED._replace(error=error.format(30.1, 71, 0, "abcdef0"), attempt="a1")
+    again = FAILED._replace(error=error.format(31.7, 80123, 1, "1234567"), attempt="a2")
     assert fingerprint(first) == fingerprint(again)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        replace(FAILED, error="disk full"),
-        replace(FAILED, target=Release(CommitId("c" * 40), "1.3.1")),
-        replace(FAILED, target=None),
+        FAILED._replace(error="disk full"),
+        FAILED._replace(target=Release(CommitId("c" * 40), "1.3.1")),
+        FAILED._replace(target=None),
     ],
 )
 def test_another_failure_or_target_then_another(other: Status) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec import field
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.releases.git_errors import (
@@ -39,7 +39,6 @@ TOKEN = "canary-t0ken"
 MAIN = "refs/heads/main"
 
 
-@dataclass
 class Watching(Runner):
     """Remembers what other users of the machine could see of a command: its arguments."""
 

@@ -10,9 +10,10 @@ It moves nothing, and takes no lock.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from newleaf.agent.signal import SignalFile
 from newleaf.agent.staleness import Staleness
@@ -24,8 +25,7 @@ from newleaf.core.releases.signals import Ignored, judge_signal, signal_for
 from newleaf.core.releases.source_errors import RemoteLacks
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """What one look came to."""
 
     outcome: str
@@ -72,8 +72,7 @@ class HostFacts(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     """Looks for one host. `resolve` asks the remote."""
 
     facts: HostFacts

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from newleaf.core.durations import Rate, format_duration
 from newleaf.core.errors import NewleafError, RestartBudgetSpent
@@ -39,8 +39,7 @@ def _never_held_back(_: AttemptRecord) -> Mapping[str, datetime]:
     return {}
 
 
-@dataclass(frozen=True)
-class GateFacts:
+class GateFacts(Struct, frozen=True):
     """Where the facts come from.
 
     `ask_idle` is told whether this very process keeps the jobs out. `released_at` says when a release was
@@ -57,8 +56,7 @@ class GateFacts:
     not_holding_since: Callable[[AttemptRecord], Mapping[str, datetime]] = _never_held_back
 
 
-@dataclass
-class Gatekeeper:
+class Gatekeeper(Struct):
     """Implements `core.ports.Gates`. `on_problem` is told what could not be given back.
 
     `budget` is None where updates restart nothing.
@@ -70,9 +68,9 @@ class Gatekeeper:
     lease: LeaseClient | None
     on_problem: Callable[[str], None]
     budget: Rate | None = None
-    _quiet: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, init=False)
-    _is_quiet: bool = field(default=False, init=False)
-    _must_be_quiet: bool = field(default=False, init=False)
+    _quiet: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _is_quiet: bool = False
+    _must_be_quiet: bool = False
 
     def judge(self, attempt: AttemptRecord, request: Request, before: str) -> tuple[Waiting, ...]:
         """The gates that do not hold now, before the install or before the restart.
@@ -142,7 +140,7 @@ class Gatekeeper:
         until = self.budget_spent_until()
         if self.budget and until:
             span = format_duration(self.budget.seconds)
-            raise RestartBudgetSpent(count=self.budget.count, span=span, until=short_stamp(until))
+            raise RestartBudgetSpent(count=self.budget.times, span=span, until=short_stamp(until))
 
     def _gather(self, target: Release, waiting_since: datetime | None, request: Request) -> Facts:
         return Facts(
@@ -158,4 +156,4 @@ class Gatekeeper:
 
 
 def _idle_alone(gates: Gates) -> Gates:
-    return msgspec.structs.replace(gates, window=(), min_age=0.0, cooldown=0.0, spread=0.0, lease_url=None)
+    return replace(gates, window=(), min_age=0.0, cooldown=0.0, spread=0.0, lease_url=None)

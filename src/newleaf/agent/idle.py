@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.gates import Idle
@@ -28,8 +29,7 @@ EXIT_BUSY = 75
 MAX_REASON_CHARACTERS = 200
 
 
-@dataclass(frozen=True)
-class IdleSources:
+class IdleSources(Struct, frozen=True):
     """Where idleness is asked: the state directory's lock, and the settings' command and address.
 
     The command runs in `folder`, the running release's, with `env`.

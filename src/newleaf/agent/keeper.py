@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.errors import CorruptFile, LauncherMissing
 from newleaf.core.ports import Restarted
@@ -31,8 +32,7 @@ from newleaf.system.restarts import (
 POLL_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Keeper:
+class Keeper(Struct, frozen=True):
     """Implements `core.ports.Restarts`. `commits` counts what lies between two releases, for the flag."""
 
     state: Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from newleaf.core.release import CommitId, Release
 
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from newleaf.update.checkout.in_place import InPlace
 
 
-@dataclass(frozen=True)
-class NamedInPlace:
+class NamedInPlace(Struct, frozen=True):
     """`InPlace`, whose live release carries its version. Implements `core.ports.Layout`."""
 
     in_place: InPlace

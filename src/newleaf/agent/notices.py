@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.agent.watch_file import WatchFile
 from newleaf.core.errors import NewleafError
@@ -29,8 +30,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 REFUSED_FORM = frozenset({400, 415, 422})
 
 
-@dataclass(frozen=True)
-class Notices:
+class Notices(Struct, frozen=True):
     """Posts for one host. `say` is given a line for each post that failed."""
 
     urls: tuple[str, ...]

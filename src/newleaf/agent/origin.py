@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct
 
 from newleaf.core.errors import TreeRefused, UsageError, WrongApp
 from newleaf.core.release import CommitId, Release
@@ -18,8 +19,7 @@ from newleaf.system.git import Git
 Resolve = Callable[[Rule, Release], Choice]
 
 
-@dataclass
-class Origin:
+class Origin(Struct):
     """Implements `core.ports.Source`.
 
     `resolve_rule` asks the remote; `settings_of` reads a commit's own copy of the settings; `check_movable`
@@ -34,9 +34,9 @@ class Origin:
     settings_of: Callable[[CommitId], Settings]
     check_movable: Callable[..., None]
     note_fetched: Callable[[str, CommitId], None]
-    _branch: str | None = field(default=None, init=False)
-    _published: dict[str, datetime] = field(default_factory=dict, init=False)
-    _versions: dict[CommitId, str | None] = field(default_factory=dict, init=False)
+    _branch: str | None = None
+    _published: dict[str, datetime] = {}
+    _versions: dict[CommitId, str | None] = {}
 
     def rule(self, request: Request) -> Rule:
         """What this host follows for one request.
@@ -79,7 +79,7 @@ class Origin:
         """Brings the objects, unless they are here; adds the version of the tree where no tag says one."""
         if not self.git.has(target.commit):
             self._fetch(target)
-        return target if target.version else replace(target, version=self.version_of(target.commit))
+        return target if target.version else target._replace(version=self.version_of(target.commit))
 
     def verify(self, target: Release, *, sideways: bool) -> None:
         """Raises: SignaturesUnverified, BelowFloor, TreeRefused, WrongApp, and what the layout refuses."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.confirmation import is_confirmed_by, loaded_commit
 from newleaf.core.records import AttemptRecord, Status, stamp
@@ -27,8 +28,7 @@ STARTED = "started"
 """The outcome of a line that no attempt wrote: a process reported a release by itself."""
 
 
-@dataclass(frozen=True)
-class Readiness:
+class Readiness(Struct, frozen=True):
     """Reports one process. `version_of` tells the version that a commit's tree says."""
 
     state: Path
@@ -69,7 +69,7 @@ class Readiness:
         if commit is None:
             return None
         brought = next((a.target for a in reversed(attempts) if a.target.commit == commit), None)
-        return brought or replace(lying_there, commit=commit, version=self.version_of(commit))
+        return brought or lying_there._replace(commit=commit, version=self.version_of(commit))
 
     def _remember(self, attempt: AttemptRecord | None, loaded: Release) -> None:
         """Adds the line that says what was confirmed: the attempt's own, made whole, or a start's."""
@@ -104,7 +104,7 @@ class Readiness:
         )
         if loaded is None:
             error = "a process started while the tree was being changed: what it has loaded is not known"
-            status = replace(status, status="inconsistent", error=error)
+            status = status._replace(status="inconsistent", error=error)
         elif attempt and attempt.is_open and attempt.target.commit != loaded.commit:
-            status = replace(status, status="waiting", target=attempt.target)
+            status = status._replace(status="waiting", target=attempt.target)
         self.publish(status)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.gates import GateReport
 from newleaf.core.records import AttemptRecord, short_stamp
@@ -13,8 +14,7 @@ from newleaf.core.states import State
 from newleaf.update.history import Entry
 
 
-@dataclass(frozen=True)
-class Reasons:
+class Reasons(Struct, frozen=True):
     """What may hold an update back on this host."""
 
     attempt: AttemptRecord | None

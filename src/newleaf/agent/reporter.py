@@ -6,7 +6,8 @@ An outcome is told everywhere; a line of progress goes to the watcher and the lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from newleaf.agent.status import StatusFile
 from newleaf.agent.update_log import UpdateLog
@@ -17,15 +18,14 @@ OUTCOMES = frozenset({"deployed", "update_failed", "rolled_back", "inconsistent"
 """The words that end something; the others are on the way."""
 
 
-@dataclass
-class Reporter:
+class Reporter(Struct):
     """Implements `core.ports.Reporter`. `notify` posts an outcome; `watch` is given each line."""
 
     status: StatusFile
     log: UpdateLog
     notify: Callable[[Status], None]
     watch: Callable[[str], None]
-    _last: str = field(default="", init=False)
+    _last: str = ""
 
     def publish(self, status: Status) -> None:
         """Publishes a word, and posts it when it is an outcome."""

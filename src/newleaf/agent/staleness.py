@@ -8,8 +8,9 @@ clock that was set back starts the count anew.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from newleaf.agent.watch_file import WatchFile
 from newleaf.core.durations import format_duration
@@ -20,8 +21,7 @@ STALE_SAID = "stale_said"
 NOTED_EVERY_SECONDS = 600.0
 
 
-@dataclass(frozen=True)
-class Staleness:
+class Staleness(Struct, frozen=True):
     """Counts for one host. `on_stale` is told the reason, `on_reached` that it is over; each once."""
 
     memory: WatchFile

@@ -13,10 +13,12 @@ It fetches only what 2 needs, and writes no signal and no status.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.agent.seen_tags import SeenTags
 from newleaf.agent.watch_file import WatchFile
@@ -85,8 +87,7 @@ class Releases(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Resolver:
+class Resolver(Struct, frozen=True):
     """Resolves rules for the host of one state directory.
 
     `releases` is None where the remote's tags are the releases. With `trusts_unchanged`, an unchanged list of

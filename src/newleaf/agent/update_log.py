@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.records import short_stamp
 from newleaf.system.files import PRIVATE_FILE, PRIVATE_FOLDER
@@ -18,8 +19,7 @@ KEPT = 4
 """How many older files stay, `update.log.1` the newest of them."""
 
 
-@dataclass(frozen=True)
-class UpdateLog:
+class UpdateLog(Struct, frozen=True):
     """Appends lines, each with its time. A log that cannot be written never fails an update."""
 
     state: Path

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from newleaf.agent.background import run_in_background
 from newleaf.agent.check import Checked
@@ -37,8 +38,7 @@ class Looks(Protocol):
         ...
 
 
-@dataclass
-class Watcher:
+class Watcher(Struct):
     """Watches for one host. `say` is given a line for the log; `sleep` and `chance` are the world's."""
 
     check: Looks
@@ -48,9 +48,9 @@ class Watcher:
     say: Callable[[str], None]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     chance: Callable[[], float] = random.random
-    _known: Trace | None = field(default=None, init=False)
-    _failures: int = field(default=0, init=False)
-    _said: str = field(default="", init=False)
+    _known: Trace | None = None
+    _failures: int = 0
+    _said: str = ""
 
     async def run(self, on_target: OnTarget) -> None:
         """Watches until it is cancelled; `on_target` is called for each look that finds a target."""

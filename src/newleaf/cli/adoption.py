@@ -8,9 +8,11 @@ written, so that `init` leaves a host on which every verb works, or as it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.adoption.adoption_errors import SettingKept, StateDirectoryTaken
 from newleaf.core.adoption.findings import Findings
@@ -45,8 +47,7 @@ APP_HEADER = ("What this app knows of itself, for newleaf. It is part of the rep
 HOST_HEADER = ("What this host decides for itself. It stays on this machine.",)
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """What was asked for, and where."""
 
     folder: Path
@@ -58,8 +59,7 @@ class Request:
     state_dir: Path | None = None
 
 
-@dataclass(frozen=True)
-class PlannedFile:
+class PlannedFile(Struct, frozen=True):
     """A settings file: what to write, or, where there is one, how it differs from that."""
 
     path: Path
@@ -67,8 +67,7 @@ class PlannedFile:
     differences: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Everything that would be written and said."""
 
     app: KnownApp

@@ -13,11 +13,13 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.adoption.findings import CheckoutFacts
 from newleaf.core.doctor.patient import (
@@ -62,8 +64,7 @@ PUBLIC_FILES = ("security.signers", "security.revoked")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """The host that is looked at, and what of this process and machine matters."""
 
     host: Host
@@ -162,9 +163,11 @@ class Subject:
         if not origin.startswith("http"):
             return None
         hosts = frozenset({origin.partition("://")[2].rpartition("@")[2].partition(":")[0]})
-        request = HttpRequest(origin + "/", "asking the time", "HEAD", timeout_seconds=CLOCK_SECONDS)
+        request = HttpRequest(
+            origin + "/", "asking the time", "HEAD", timeout_seconds=CLOCK_SECONDS, private_hosts=hosts
+        )
         with contextlib.suppress(NewleafError, ValueError, KeyError, TypeError):
-            response = self.host.http.send(replace(request, private_hosts=hosts))
+            response = self.host.http.send(request)
             return (datetime.now(UTC) - parsedate_to_datetime(response.headers["date"])).total_seconds()
         return None
 

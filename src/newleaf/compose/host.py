@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -359,7 +359,7 @@ class Host:
 
     def _publish_inconsistent(self, error: InconsistentError) -> None:
         """A host that needs a person says so, also where nothing could be begun (lessons.md L2)."""
-        status = replace(self.unknown_status(), status="inconsistent", error=error.message)
+        status = self.unknown_status()._replace(status="inconsistent", error=error.message)
         with contextlib.suppress(NewleafError):
             self.reporter.publish(status)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from newleaf.agent.check import Check
@@ -86,5 +85,5 @@ class _StaleWord:
         from newleaf.compose.parts import HostParts
 
         status: Status = self._host.unknown_status()
-        told = replace(status, status=word, error=error, running=self._host.keeper.running())
+        told = status._replace(status=word, error=error, running=self._host.keeper.running())
         HostParts(self._host).reporter.publish(told)

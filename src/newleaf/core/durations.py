@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_SECONDS = 36_500 * 86_400.0
 
@@ -21,11 +21,10 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?\Z"
 _RATE = r"(?P<count>[1-9][0-9]{0,5})\s+in\s+(?P<span>\S.*)\Z"
 
 
-@dataclass(frozen=True)
-class Rate:
-    """At most `count` times within `seconds`."""
+class Rate(NamedTuple):
+    """At most so many `times` within `seconds`."""
 
-    count: int
+    times: int
     seconds: float
 
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+
+from msgspec import Struct, field
 
 from newleaf.core.durations import format_duration
 from newleaf.core.records import Waiting
@@ -27,31 +28,27 @@ CLOCK_SLACK = timedelta(minutes=5)
 ORDER = ("idle", "window", "age", "cooldown", "spread", "lease", "restart")
 
 
-@dataclass(frozen=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """A fact that could not be found out, and why."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Idle:
+class Idle(Struct, frozen=True):
     """Whether the app is between two jobs. `reasons` say who is busy, or why that is not known."""
 
     is_idle: bool
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """What the lease server answered; `reason` says why not."""
 
     is_granted: bool
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the gates are judged by.
 
     `version` is the target's, or its commit where it has none. `released_at` is when the target was published
@@ -73,8 +70,7 @@ class Facts:
     force_busy: bool = False
 
 
-@dataclass(frozen=True)
-class GateReport:
+class GateReport(Struct, frozen=True):
     """One gate, judged. `is_overridden`: it holds only because of an order, or of the longest wait."""
 
     gate: str
@@ -83,8 +79,7 @@ class GateReport:
     is_overridden: bool = False
 
 
-@dataclass(frozen=True)
-class _Delay:
+class _Delay(Struct, frozen=True):
     """A gate that holds some time after `event`; what it says too `early`, and when it holds (`late`)."""
 
     gate: str

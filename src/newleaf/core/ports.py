@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from newleaf.core.records import AttemptRecord, Status, Waiting
 from newleaf.core.release import Release
@@ -70,8 +71,7 @@ class Environment(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """The migrations that will run, and those among them that need the daemon stopped.
 
     `declared` says whether there is data to keep before they do.
@@ -102,8 +102,7 @@ class Data(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Restarted:
+class Restarted(Struct, frozen=True):
     """What came of asking for a restart: done, nothing to restart (`skipped`), or why it is still `owed`."""
 
     detail: str = ""

@@ -6,9 +6,8 @@ Plain data with its JSON form, as contracts.md has it. Standard library only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from newleaf.core.release import Release
 from newleaf.core.states import ENDS, State
@@ -32,8 +31,7 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-@dataclass(frozen=True)
-class JournalRecord:
+class JournalRecord(NamedTuple):
     """One move of one attempt."""
 
     attempt: str
@@ -41,7 +39,7 @@ class JournalRecord:
     state: State
     start: Release
     target: Release
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = {}
 
     def as_record(self) -> dict[str, Any]:
         return {
@@ -65,8 +63,7 @@ class JournalRecord:
         return cls(attempt, moment(record["at"]), State(record["state"]), start, target, dict(detail))
 
 
-@dataclass(frozen=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """An attempt as its journal records tell it."""
 
     records: tuple[JournalRecord, ...]
@@ -105,8 +102,7 @@ class AttemptRecord:
         return next((record.at for record in reversed(self.records) if record.state is state), None)
 
 
-@dataclass(frozen=True)
-class StepReport:
+class StepReport(NamedTuple):
     """What one step of an attempt did. `detail` is one line for people."""
 
     name: str
@@ -123,8 +119,7 @@ class StepReport:
         }
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A gate that does not hold: which, why, and since when."""
 
     gate: str
@@ -152,8 +147,7 @@ EXIT_CODES = {
 """Outcome word to exit code; `check --exit-code` alone turns `available` into 10."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What an update, or a rollback, came to."""
 
     outcome: str
@@ -190,8 +184,7 @@ class Result:
         }
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """The last published word of a host."""
 
     status: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 CommitId = NewType("CommitId", str)
 """A full object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits."""
@@ -13,8 +12,7 @@ CommitId = NewType("CommitId", str)
 _COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """One commit and what is known of it; immutable."""
 
     commit: CommitId

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """An update that somebody, or something, asks for.
 
     `origin` names the asker for the lock and the log. `to` is a version or a commit, `branch` another branch

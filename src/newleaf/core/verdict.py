@@ -25,4 +25,4 @@ def spent(budget: Rate, restarts: Iterable[datetime], now: datetime) -> datetime
     """Until when the budget is spent by the restarts that happened; None while one more may happen."""
     span = timedelta(seconds=budget.seconds)
     recent = sorted((at for at in restarts if at + span > now), reverse=True)
-    return recent[budget.count - 1] + span if len(recent) >= budget.count else None
+    return recent[budget.times - 1] + span if len(recent) >= budget.times else None

@@ -13,8 +13,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.job_errors import AppBusy
 from newleaf.system import processes
@@ -28,8 +29,7 @@ _names: dict[int, str] = {}
 _naming = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """Whether nobody holds the lock; if somebody does, who, as far as the system tells."""
 
     is_idle: bool

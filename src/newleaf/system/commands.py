@@ -16,9 +16,10 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from newleaf.core.errors import CommandFailed, CommandTimedOut, ProgramMissing
 from newleaf.core.secrets import MASK, mask_text
@@ -32,8 +33,7 @@ TICK_SECONDS = 0.1
 """How soon it is seen that a child ended while others hold its output open."""
 
 
-@dataclass(frozen=True)
-class Channel:
+class Channel(Struct, frozen=True):
     """A connected pair of descriptors for talking with the child beside its output.
 
     `theirs` is inherited by the child and closed here once it runs; `hear` gets each chunk that arrives at
@@ -45,8 +45,7 @@ class Channel:
     hear: Callable[[bytes], None]
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(Struct, frozen=True):
     """What to run. `what` names it in messages ("git fetch"); `on_line` sees each line of output at once."""
 
     argv: Sequence[str]
@@ -60,8 +59,7 @@ class Command:
     channel: Channel | None = None
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """A command that ended by itself. `stdout` is raw; `tail` is the end of stderr and stdout, masked."""
 
     status: int
@@ -74,8 +72,7 @@ class Finished:
         return self.stdout.decode(errors="replace")
 
 
-@dataclass
-class Runner:
+class Runner(Struct):
     """Runs commands. `secrets` are masked in what is kept; `on_start` is told each child's process group."""
 
     secrets: tuple[str, ...] = ()

@@ -15,10 +15,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from newleaf.core.errors import CommandFailed, CommandTimedOut, NewleafError, ProgramMissing
 from newleaf.core.release import CommitId
@@ -48,8 +50,7 @@ _BLOCK_BYTES = 512
 _LARGEST_BLOCKS = 2**40
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """Where a git directory of the updater's lies, and whose objects it works with.
 
     `objects` are another repository's (a checkout's); None for its own. `extensions` are what git must know
@@ -82,8 +83,7 @@ class Repository:
         return self.objects or self.folder / "objects"
 
 
-@dataclass(frozen=True)
-class At:
+class At(Struct, frozen=True):
     """Where git works: further variables (directory, index, working tree), and the folder it starts in."""
 
     variables: Mapping[str, str] = field(default_factory=dict)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from newleaf.core.releases import names
 from newleaf.core.releases.git_errors import TokenUnreadable
@@ -64,8 +65,7 @@ ALWAYS: Pairs = (
 )
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(Struct, frozen=True):
     """The way to the remote: its address, what lets this host in, and how much time and room it may take."""
 
     url: str
@@ -75,8 +75,7 @@ class Access:
     max_fetch_bytes: int = 2 * GIBIBYTE
 
 
-@dataclass(frozen=True)
-class GitEnvironment:
+class GitEnvironment(Struct, frozen=True):
     """The variables for local work, those for work with the remote, and what must not be seen of them."""
 
     local: Mapping[str, str]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from newleaf.core.errors import DiskFull, NewleafError
 from newleaf.core.releases import names
@@ -51,8 +52,7 @@ _GONE = re.compile(r"couldn't find remote ref (?P<ref>\S+)")
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A git command against the remote that failed."""
 
     url: str

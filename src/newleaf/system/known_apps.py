@@ -8,18 +8,17 @@ help, and never stand in the way.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from msgspec import Struct
 
 from newleaf.core.errors import InconsistentError, StateDirectoryUnwritable
 from newleaf.system.files import PRIVATE_FOLDER, read_record, write_record
 
 
-@dataclass(frozen=True)
-class KnownApp:
+class KnownApp(Struct, frozen=True):
     """Where an app of this machine lives."""
 
     name: str

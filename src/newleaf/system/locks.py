@@ -18,10 +18,12 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.errors import (
     LockedError,
@@ -54,16 +56,14 @@ def _give_up_after_fork() -> None:
 os.register_at_fork(after_in_child=_give_up_after_fork)
 
 
-@dataclass(frozen=True)
-class Child:
+class Child(Struct, frozen=True):
     """A process group that an updater started: its number and the start time of its first process."""
 
     group: int
     started: str
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """Who holds the update lock, as its text says."""
 
     who: str

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.errors import AppNotHere, AppUnknown, CheckoutMoved, CheckoutUnknown, FolderGone, WrongApp
 from newleaf.core.settings.fragments import APP_FILE, HOST_FILE, raise_problems
@@ -37,8 +39,7 @@ class Selection(Protocol):
     config: Path | None
 
 
-@dataclass
-class Unnamed:
+class Unnamed(Struct):
     """No word on which app is meant: a daemon's own, by its environment or its tree."""
 
     app: str | None = None
@@ -46,8 +47,7 @@ class Unnamed:
     config: Path | None = None
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where one app lives on this host. `folder` is the app's own inside the checkout `top`."""
 
     state: Path
@@ -59,8 +59,7 @@ class Place:
     """As the files say it; None when only the settings as a whole can tell."""
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """The checkout that one stands in."""
 
     top: Path

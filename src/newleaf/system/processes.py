@@ -13,9 +13,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.errors import NewleafError
 from newleaf.system.commands import Command, Finished, Runner
@@ -34,8 +35,7 @@ START_RESOLUTION = timedelta(milliseconds=10) if sys.platform == "linux" else ti
 """Start times are known to this, rounded down."""
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(Struct, frozen=True):
     """A process as the kernel shows it.
 
     `started` is an opaque text that no other process with this number ever has: the boot and the clock
@@ -50,8 +50,7 @@ class Process:
     started_at: datetime
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """A process that holds a lock, and the name of its program."""
 
     pid: int

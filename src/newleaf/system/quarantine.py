@@ -14,8 +14,9 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.errors import CommandTimedOut
 from newleaf.system import files
@@ -23,8 +24,7 @@ from newleaf.system import files
 POLL_SECONDS = 0.02
 
 
-@dataclass(frozen=True)
-class Quarantine:
+class Quarantine(Struct, frozen=True):
     """An object store at `folder` that reads `objects` too."""
 
     folder: Path

@@ -14,8 +14,9 @@ import shutil
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from newleaf.core.adoption.findings import BuildStep, DeployScript, Findings, Project, Start, Unit
 from newleaf.core.adoption.start_files import (

@@ -14,9 +14,10 @@ import re
 import signal
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.errors import CorruptFile
 from newleaf.core.job_errors import CorruptDaemonRecord, NoDaemon
@@ -35,8 +36,7 @@ _FLAG = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Daemon:
+class Daemon(Struct, frozen=True):
     """The process that has reported itself, and the release it has loaded."""
 
     pid: int
@@ -51,8 +51,7 @@ class Daemon:
         return processes.is_alive(self.pid, self.started)
 
 
-@dataclass(frozen=True)
-class RestartFlag:
+class RestartFlag(Struct, frozen=True):
     """What `restart-requested` says."""
 
     at: datetime

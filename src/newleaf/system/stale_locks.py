@@ -12,8 +12,9 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.releases.git_errors import CheckoutLocked
@@ -31,8 +32,7 @@ NEVER_LOCKS = frozenset(("fsmonitor--daemon", "credential-cache--daemon", "cat-f
 """Helpers that live for days in a checkout without ever writing its index."""
 
 
-@dataclass(frozen=True)
-class StaleLocks:
+class StaleLocks(Struct, frozen=True):
     """The lock files of one checkout; `is_ours` when this host's updater was killed during a move."""
 
     worktree: Worktree
@@ -89,8 +89,7 @@ def find_owners(lock: Path, worktree: Worktree, written_at: float) -> list[Holde
     return owners
 
 
-@dataclass(frozen=True)
-class _Candidate:
+class _Candidate(Struct, frozen=True):
     holder: Holder
     has_open: bool
 

@@ -11,8 +11,9 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.errors import ProgramMissing
 from newleaf.core.releases.git_errors import NotACheckout
@@ -41,8 +42,7 @@ OPERATIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Worktree:
+class Worktree(Struct, frozen=True):
     """Where one checkout keeps its things: `own` is this working tree's git directory, `common` is shared."""
 
     top: Path
@@ -88,8 +88,7 @@ class Worktree:
         return found | {file.name: file for file in self.own.glob("sharedindex.*")}
 
 
-@dataclass(frozen=True)
-class CheckoutConfig:
+class CheckoutConfig(Struct, frozen=True):
     """What of a checkout's configuration counts: its remote, and what describes its files and objects."""
 
     origin: str | None

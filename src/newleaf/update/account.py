@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.ports import Pending
@@ -14,8 +15,7 @@ from newleaf.update.parts import UPDATE, Parts, TargetParts
 _END_WORDS = {State.ROLLED_BACK: "rolled_back", State.INCONSISTENT: "inconsistent"}
 
 
-@dataclass
-class Account:
+class Account(Struct):
     """What is known, and told, of the attempt that the journal has last."""
 
     parts: Parts

@@ -7,10 +7,11 @@ after the attempt has ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.errors import CorruptFile
 from newleaf.core.records import moment
@@ -23,8 +24,7 @@ FAILURES = ("failed", "refused", "rolled_back", "inconsistent")
 COMPLETED = ("updated", "started", "ok")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One attempt that ended, as its line says."""
 
     line: Mapping[str, Any]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from newleaf.core.ports import Data, Environment, Gates, Layout, Reporter, Restarts, Source
 from newleaf.core.records import AttemptRecord
@@ -20,8 +21,7 @@ REPAIR = "repair"
 """Stays at its commit and mends what is installed; it restarts nothing."""
 
 
-@dataclass(frozen=True)
-class TargetParts:
+class TargetParts(Struct, frozen=True):
     """What the target's own copy of the app's settings governs."""
 
     environment: Environment
@@ -29,8 +29,7 @@ class TargetParts:
     steps: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What every status says of this host."""
 
     app: str

@@ -8,7 +8,8 @@ superseded by a newer target.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from newleaf.core.decide import Decision, decide
 from newleaf.core.errors import InconsistentError, NewleafError, NoSnapshot, NoWayBack, UsageError
@@ -20,8 +21,7 @@ from newleaf.update.attempt import Attempt
 from newleaf.update.parts import REPAIR, ROLLBACK, Parts
 
 
-@dataclass
-class Transaction:
+class Transaction(Struct):
     """Brings the host to its target, or back. `suspended` says why this host does nothing now."""
 
     parts: Parts
@@ -90,7 +90,7 @@ class Transaction:
 
     def _snapshot_of(self, live: Release) -> str:
         """The attempt that kept the data before `live` was installed."""
-        for attempt in reversed(self.parts.journal.attempts):
+        for attempt in self.parts.journal.attempts[::-1]:
             if attempt.target.commit == live.commit and attempt.at(State.SNAPSHOT):
                 return attempt.id
         raise NoSnapshot(name=live.name)

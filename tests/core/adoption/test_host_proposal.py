@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from newleaf.core.adoption.adoption_errors import MinorUnknown
 from newleaf.core.adoption.findings import CheckoutFacts, Findings, GitSetting, Project, Start

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from newleaf.core.adoption.findings import BuildStep, CheckoutFacts, DeployScript, Findings, Project, Start
 from newleaf.core.adoption.obstacles import LEVELS, RULES, Situation, choose_remote, find_obstacles
@@ -22,15 +21,15 @@ GOOD = Situation(
 
 
 def with_findings(**changes: object) -> Situation:
-    return replace(GOOD, findings=replace(GOOD.findings, **changes))  # type: ignore[arg-type]
+    return replace(GOOD, findings=replace(GOOD.findings, **changes))
 
 
 def with_checkout(**changes: object) -> Situation:
-    return replace(GOOD, checkout=replace(GOOD.checkout, **changes))  # type: ignore[arg-type]
+    return replace(GOOD, checkout=replace(GOOD.checkout, **changes))
 
 
 def with_project(**changes: object) -> Situation:
-    return replace(GOOD, project=replace(PROJECT, **changes))  # type: ignore[arg-type]
+    return replace(GOOD, project=replace(PROJECT, **changes))
 
 
 NODE = BuildStep("node", "package.json", "npm ci && npm run build")

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from newleaf.core.adoption.adoption_errors import AppNameMissing
 from newleaf.core.adoption.findings import BuildStep, CheckoutFacts, Findings, GitSetting, Project, Start

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from newleaf.core.data.snapshot import Entry, Found, Manifest, Root, is_below, outermost, superfluous
 
@@ -38,7 +39,7 @@ def test_fields_of_a_later_newleaf_are_passed_over() -> None:
 
 def test_a_name_that_is_no_unicode_survives() -> None:
     odd = Entry("/srv/\udcff", "link", link="\udcfe")
-    assert Entry.read(json.loads(json.dumps(odd.__dict__))) == odd
+    assert Entry.read(json.loads(json.dumps(asdict(odd)))) == odd
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,6 @@ CHANGING = {f"git {name}" for name in ("update-ref", "read-tree", "update-index"
 """A kill before any other command is the same as one before the next of these."""
 
 
-@dataclass
 class ObservedRunner(Runner):
     """Tells `files.observe` before each command that changes something, as every write does."""
 

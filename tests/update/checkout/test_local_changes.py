@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -200,7 +199,6 @@ def test_a_files_mode_survives_being_set_aside(host: Host, mode: int) -> None:
     assert file.stat().st_mode & 0o777 == mode
 
 
-@dataclass
 class Interrupting(Runner):
     """Lets a person push a stash just before ours is taken out of the list."""
 

@@ -8,15 +8,15 @@ top itself. A finding names the file it comes from, so that whatever is said of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 StartKind = Literal["systemd", "launchd", "procfile", "docker", "compose", "script", "module", "file"]
 BuildKind = Literal["node", "extension", "script"]
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(Struct, frozen=True):
     """A way to start a process: an argv, or a line that a shell reads.
 
     `restart` is what its keeper does when the process ends: systemd's word (`always`, `on-failure`,
@@ -34,8 +34,7 @@ class Start:
     user_level: bool = False
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(Struct, frozen=True):
     """One Python project of the repository: a folder with pyproject.toml, setup.py or requirements."""
 
     path: str = "."
@@ -66,8 +65,7 @@ class Project:
         return self.build_backend is not None or "setup.py" in self.manifests
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """A systemd unit or launchd job that is no daemon: run by a timer, or once."""
 
     source: str
@@ -75,8 +73,7 @@ class Unit:
     commands: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class BuildStep:
+class BuildStep(Struct, frozen=True):
     """Something that must be built before the app works, and the command that does it."""
 
     kind: BuildKind
@@ -84,16 +81,14 @@ class BuildStep:
     command: str
 
 
-@dataclass(frozen=True)
-class DeployScript:
+class DeployScript(Struct, frozen=True):
     """What deploys this repository today, by the look of it."""
 
     source: str
     why: str
 
 
-@dataclass(frozen=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """Everything read from the files of a repository."""
 
     projects: tuple[Project, ...] = ()
@@ -115,8 +110,7 @@ class Findings:
     unread: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class GitSetting:
+class GitSetting(Struct, frozen=True):
     """One setting of git, as `git config` has it; `scope` is system, global, local, worktree or command."""
 
     key: str
@@ -124,8 +118,7 @@ class GitSetting:
     scope: str
 
 
-@dataclass(frozen=True)
-class CheckoutFacts:
+class CheckoutFacts(Struct, frozen=True):
     """What git says of a checkout.
 
     `branch` is None when HEAD is detached; `unpushed` counts commits that no remote has; `embedded` are the

@@ -7,8 +7,9 @@ function, from findings to notes; no rule knows another. Pure: nothing is looked
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from newleaf.core.adoption.findings import CheckoutFacts, Findings, Project
 from newleaf.core.adoption.start_choice import StartChoice
@@ -20,8 +21,7 @@ LEVELS: tuple[Level, ...] = ("cannot", "attention", "found", "chosen", "next")
 REPLACE_GUIDE = "docs/how-to/replace-a-deploy-script.md"
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """One thing to say, and what to do about it."""
 
     level: Level
@@ -29,8 +29,7 @@ class Note:
     cure: str = ""
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """What the rules look at."""
 
     findings: Findings

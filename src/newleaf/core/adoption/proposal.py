@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from newleaf.core.adoption.adoption_errors import AppNameMissing
 from newleaf.core.adoption.findings import CheckoutFacts, Findings, Project
@@ -31,8 +32,7 @@ _POETRY = (
 _MAKES_ENVIRONMENT = "test -x .venv/bin/python || python3 -m venv .venv"
 
 
-@dataclass(frozen=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """What `init` would write and say."""
 
     name: str
@@ -46,8 +46,7 @@ class Proposal:
         return tuple(note for note in self.notes if note.level == level)
 
 
-@dataclass(frozen=True)
-class _Install:
+class _Install(Struct, frozen=True):
     value: tuple[str, ...] | str = "auto"
     why: str = ""
 

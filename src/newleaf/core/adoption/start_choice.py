@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from newleaf.core.adoption.findings import Findings, Project, Start
 from newleaf.core.adoption.start_command import ENVIRONMENT, Carried, carry_over
@@ -28,8 +29,7 @@ CLAIMS = {
 }
 
 
-@dataclass(frozen=True)
-class StartChoice:
+class StartChoice(Struct, frozen=True):
     """The chosen way to start, the daemons found beside it, and what could not be used."""
 
     start: Start | None = None

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from newleaf.core.adoption.findings import Project, Start
 
@@ -30,8 +31,7 @@ _UV_VALUES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Carried:
+class Carried(Struct, frozen=True):
     """A command as newleaf would run it; `argv` is None when it cannot, and `reason` says why."""
 
     argv: tuple[str, ...] | None
@@ -60,8 +60,7 @@ def carry_over(start: Start, project: Project, paths: Collection[str]) -> Carrie
     return place.carry(argv)
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """Where a command ends up."""
 
     project: Project

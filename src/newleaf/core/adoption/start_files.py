@@ -11,8 +11,9 @@ import json
 import plistlib
 import re
 import shlex
-from dataclasses import replace
 from xml.parsers.expat import ExpatError
+
+from msgspec.structs import replace
 
 from newleaf.core.adoption.findings import Start, Unit
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True)
-class Entry:
+
+class Entry(Struct, frozen=True):
     """One setting to write, and why; a suggested one is written as a comment."""
 
     key: str
@@ -18,8 +18,7 @@ class Entry:
     suggested: bool = False
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What the person asked for, where they stand, and what this machine has already."""
 
     channel: str | None = None

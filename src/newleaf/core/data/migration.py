@@ -17,11 +17,11 @@ import ast
 import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from msgspec import Struct, field
 from packaging.version import InvalidVersion, Version
 
 from newleaf.core.data.data_errors import (
@@ -40,8 +40,7 @@ _FILE = re.compile(r"([0-9]{3})_[A-Za-z0-9][A-Za-z0-9_-]*\.py\Z")
 # --- scripts ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Script:
+class Script(Struct, frozen=True, dict=True):
     """One migration. `path` is below the migrations folder; `name` is how it is recorded."""
 
     path: str
@@ -124,8 +123,7 @@ def _read(path: str, source: bytes) -> Script:
     )
 
 
-@dataclass(frozen=True)
-class _Declarations:
+class _Declarations(Struct, frozen=True):
     """What stands at the top level of a script: names, and the two switches."""
 
     names: frozenset[str]
@@ -194,8 +192,7 @@ def _names_bound_by(node: ast.stmt) -> list[str]:
 # --- state ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """`start < v <= end`. A start that is None is not known; an end that is None is no bound."""
 
     start: Version | None = None
@@ -217,8 +214,7 @@ class Span:
         return {"from": _shown(self.start), "to": _shown(self.end)}
 
 
-@dataclass(frozen=True)
-class MigrationState:
+class MigrationState(Struct, frozen=True):
     """What `migration_state.json` says. `unfinished` is the span of a run that has not come to its end."""
 
     applied: tuple[str, ...] = ()
@@ -284,8 +280,7 @@ class MigrationState:
 # --- plans ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The scripts to run, in the order in which they run; `backward` runs their `revert()`.
 
     `span` is what is done once they have run: it begins where an interrupted run began.

@@ -7,14 +7,15 @@ completed attempts stay; the newest `keep` among those with something kept aside
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 Kind = Literal["file", "database", "link", "folder", "missing"]
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One path as it was. `copy` is where its copy lies below the snapshot; `link` is where a symlink led."""
 
     path: str
@@ -29,11 +30,11 @@ class Entry:
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Entry:
         """Raises: ValueError, TypeError or KeyError for what no newleaf wrote."""
-        entry = cls(**{name: record[name] for name in cls.__dataclass_fields__ if name in record})
-        for name, default in cls.__dataclass_fields__.items():
+        entry = cls(**{name: record[name] for name in cls.__struct_fields__ if name in record})
+        for name in cls.__struct_fields__:
             wanted = str if name in ("path", "kind", "copy", "link") else int
             if type(getattr(entry, name)) is not wanted:
-                raise ValueError(f"{default.name} of {entry.path!r}")
+                raise ValueError(f"{name} of {entry.path!r}")
         if entry.kind not in get_args(Kind):
             raise ValueError(f"kind {entry.kind!r}")
         if not entry.path.startswith("/") or ".." in (*entry.path.split("/"), *entry.copy.split("/")):
@@ -41,8 +42,7 @@ class Entry:
         return entry
 
 
-@dataclass(frozen=True)
-class Root:
+class Root(Struct, frozen=True):
     """One declared path with all below it, the folder before what is in it."""
 
     entries: tuple[Entry, ...]
@@ -52,8 +52,7 @@ class Root:
         return self.entries[0].path
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """All that a snapshot holds. The first root is newleaf's own record of applied migrations."""
 
     attempt: str
@@ -82,8 +81,7 @@ class Manifest:
         return cls(str(record["attempt"]), str(record["taken_at"]), roots, tuple(record.get("notes", ())))
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A snapshot as it lies there. One that is not whole has no time."""
 
     attempt: str

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -21,8 +21,7 @@ _NAME = b'\nname = "'
 _SIZE = re.compile(rb"\bsize = (\d+)")
 
 
-@dataclass(frozen=True)
-class LocalPackage:
+class LocalPackage(Struct, frozen=True):
     """A package that is installed from the tree itself; `path` is relative to the lock file's folder.
 
     `editable`: it follows the tree; `directory`: a copy is made; `virtual`: it is not installed.
@@ -33,8 +32,7 @@ class LocalPackage:
     path: str
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which packages of the lock are meant: what `root` needs, with these extras and groups."""
 
     root: str | None
@@ -42,8 +40,7 @@ class Selection:
     groups: Sequence[str] | Literal["all"] = ()
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where they would be installed: the markers' values, the tags of usable wheels, and what is there."""
 
     markers: Mapping[str, str]

@@ -7,16 +7,16 @@ Judged by `core.doctor.checkup`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from newleaf.core.adoption.findings import CheckoutFacts
 
 Level = Literal["ok", "warning", "problem"]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What one rule found."""
 
     check: str
@@ -25,16 +25,14 @@ class Finding:
     cure: str = ""
 
 
-@dataclass(frozen=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """A question that found no answer: what was said instead, and what to do about it."""
 
     message: str
     cure: str = ""
 
 
-@dataclass(frozen=True)
-class SecretFile:
+class SecretFile(Struct, frozen=True):
     """A file that the settings name; `mode` is None when it is not there."""
 
     key: str
@@ -43,8 +41,7 @@ class SecretFile:
     is_secret: bool
 
 
-@dataclass(frozen=True)
-class RemoteAnswer:
+class RemoteAnswer(Struct, frozen=True):
     """What the remote said. `has_branch` and `versions` are of what the channel looks for."""
 
     url: str
@@ -53,8 +50,7 @@ class RemoteAnswer:
     versions: int
 
 
-@dataclass(frozen=True)
-class GitFacts:
+class GitFacts(Struct, frozen=True):
     """The checkout and git, with what the settings ask of them."""
 
     version: tuple[int, ...] | Trouble
@@ -72,8 +68,7 @@ class GitFacts:
     """Whether git-lfs is there and the settings let it through."""
 
 
-@dataclass(frozen=True)
-class StateFacts:
+class StateFacts(Struct, frozen=True):
     """The state directory and the disks."""
 
     path: str
@@ -88,8 +83,7 @@ class StateFacts:
     locked_by: str | None = None
 
 
-@dataclass(frozen=True)
-class RunFacts:
+class RunFacts(Struct, frozen=True):
     """Dependencies and the daemon."""
 
     installer: str | None = None
@@ -109,8 +103,7 @@ class RunFacts:
     """Whether this newleaf lies in the app's environment without being locked there."""
 
 
-@dataclass(frozen=True)
-class Patient:
+class Patient(Struct, frozen=True):
     """Everything the rules look at."""
 
     git: GitFacts

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.version import Version
 
 from newleaf.core.errors import NewleafError
@@ -37,8 +38,7 @@ MAX_TAG_CHARACTERS = 200
 _COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """What the host follows: its channel, and the one version or commit that outranks it."""
 
     channel: str = "alpha"
@@ -69,8 +69,7 @@ class Rule:
         return (HEADS + self.branch,) if self.follows_branch else (f"{TAGS}{self.tag_prefix}*",)
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(Struct, frozen=True):
     """A release as the source names it. `commit` and `tag_object` are None until the remote was asked."""
 
     tag: str
@@ -81,8 +80,7 @@ class Published:
     published_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What is known of the remote and of this host."""
 
     running: Release
@@ -104,8 +102,7 @@ class Reason(StrEnum):
     BRANCH_MISSING = "branch_missing"
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What a rule resolves to.
 
     `target` is the release to move to, None when there is none; `found` is the release that the

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.releases.channels import Published, version_of_tag
 
@@ -26,8 +27,7 @@ _SCP = re.compile(r"(?:[^/@:]*@)?(?P<host>[^/:]+):(?P<path>.*)\Z")
 _PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
-@dataclass(frozen=True)
-class Hosted:
+class Hosted(Struct, frozen=True):
     """Where a repository is: its host (empty for a path), its owner and its name."""
 
     host: str
@@ -43,8 +43,7 @@ class Hosted:
         return self.host in GITHUB_HOSTS
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """All releases of a repository, as `keep_essentials` has them; `record` is for the next time."""
 
     releases: tuple[dict[str, Any], ...]

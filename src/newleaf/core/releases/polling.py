@@ -7,14 +7,13 @@ what the server says about waiting is a minimum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 MAX_DOUBLINGS = 4
 LONGEST_BACK_OFF_SECONDS = 3600.0
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """How often to ask, and by what part of itself each interval varies."""
 
     seconds: float

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.release import Release
 from newleaf.core.releases.channels import Rule, minor_of, parse_minor, parse_pin, parse_version
@@ -20,8 +21,7 @@ MAX_CHARACTERS = 300
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
-@dataclass(frozen=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """From what to what, on which channel. For alpha, `current` and `available` are commit ids."""
 
     current: str
@@ -35,8 +35,7 @@ class Signal:
         return json.dumps(record | ({"commit": self.commit} if self.commit else {})) + "\n"
 
 
-@dataclass(frozen=True)
-class Ignored:
+class Ignored(Struct, frozen=True):
     """A signal that is not listened to, and why."""
 
     reason: str

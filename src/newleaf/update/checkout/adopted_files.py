@@ -8,15 +8,15 @@ was the remote's (lessons.md L23).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.errors import CorruptFile
 from newleaf.system import files
 
 
-@dataclass(frozen=True)
-class AdoptedFiles:
+class AdoptedFiles(Struct, frozen=True):
     """Their paths, as git names them, in a file of the updater's git directory."""
 
     path: Path

@@ -22,7 +22,7 @@ then is a local change like any other.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from newleaf.core.release import Release
 from newleaf.core.releases.git_errors import MoveFailed

@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.release import CommitId
 from newleaf.core.releases.tree_rules import LINK
@@ -34,8 +35,7 @@ TRIES = 5
 DEFAULT_MODES = frozenset((0o644, 0o755))
 
 
-@dataclass(frozen=True)
-class Stash:
+class Stash(Struct, frozen=True):
     """Local changes set aside: the commit that holds them, and the file modes that git does not keep."""
 
     commit: CommitId
@@ -54,8 +54,7 @@ class Stash:
         return cls(CommitId(record["commit"]), str(record["message"]), modes)
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """One path of a stash: as the commit had it, as the file was, as the index was."""
 
     base: Content

@@ -6,9 +6,10 @@ It lies in the updater's git directory, so that a process that is killed tells t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.errors import CorruptFile
 from newleaf.core.release import CommitId
@@ -16,8 +17,7 @@ from newleaf.system import files
 from newleaf.update.checkout.local_changes import Stash
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(Struct, frozen=True):
     """From one commit to another. `name` is the target's for people; `stashes` wait to be put back."""
 
     start: CommitId
@@ -37,8 +37,7 @@ class Move:
         return cls(CommitId(record["from"]), CommitId(record["to"]), str(record["name"]), stashes)
 
 
-@dataclass(frozen=True)
-class MoveRecord:
+class MoveRecord(Struct, frozen=True):
     """The file with the move that is under way."""
 
     path: Path

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.release import CommitId
@@ -32,8 +34,7 @@ SHOWN_PATHS = 5
 _NOT_UPTODATE = re.compile(r"Entry '(.+)' not uptodate")
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(Struct, frozen=True):
     """The way to a target: what changes by path, which paths have local changes, whether it descends."""
 
     changes: dict[str, Change]
@@ -55,8 +56,7 @@ class Way:
         )
 
 
-@dataclass(frozen=True)
-class _Between:
+class _Between(Struct, frozen=True):
     """What is true of two commits for ever."""
 
     start: CommitId
@@ -65,13 +65,12 @@ class _Between:
     changes: dict[str, Change]
 
 
-@dataclass
-class Ways:
+class Ways(Struct):
     """Finds ways for one checkout, or refuses them; keeps the last answer to what never changes."""
 
     tree: WorkingTree
     refuses_dirty: bool = False
-    _between: _Between | None = field(default=None, init=False)
+    _between: _Between | None = None
 
     def find(self, head: Head, target: CommitId, *, sideways: bool) -> Way:
         """The way from what is checked out to `target`, whose objects are here.

@@ -14,9 +14,10 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from msgspec import Struct
 
 from newleaf.core.release import CommitId
 from newleaf.core.releases.git_errors import Unborn
@@ -30,8 +31,7 @@ PLAIN = "100644"
 FOLDER = "040000"
 
 
-@dataclass(frozen=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """What a path holds: git's mode and the id of its content."""
 
     mode: str
@@ -43,8 +43,7 @@ Change = tuple[Content, Content]
 """What a path held before and after."""
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Struct, frozen=True):
     """What is checked out; `branch` is a full ref, None when HEAD is detached."""
 
     commit: CommitId

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.data.migration import (
     MigrationState,
@@ -30,8 +31,7 @@ from newleaf.system.commands import Runner
 from newleaf.update.data.migrations import Done, Ground, read_folder, read_state, run_plan
 
 
-@dataclass(frozen=True)
-class MigrationOrder:
+class MigrationOrder(Struct, frozen=True):
     """What was asked for. Versions are as people write them."""
 
     start: str | None = None
@@ -39,8 +39,7 @@ class MigrationOrder:
     dry_run: bool = False
 
 
-@dataclass(frozen=True)
-class Workplace:
+class Workplace(Struct, frozen=True):
     """What migrating works on. `own_version` is this host's, `tree_version` that of the files.
 
     `hold` keeps the app still while a plan runs, or says why the plan may not run now.
@@ -54,8 +53,7 @@ class Workplace:
     hold: Callable[[Plan], AbstractContextManager[Sequence[Waiting]]]
 
 
-@dataclass(frozen=True)
-class MigrationResult:
+class MigrationResult(Struct, frozen=True):
     """What came of it. `left` names scripts that are neither recorded nor in the range."""
 
     outcome: str

@@ -20,9 +20,10 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from newleaf.core.data.data_errors import CorruptMigrationState, MigrationBadlyNamed, MigrationFailed
 from newleaf.core.data.migration import MigrationState, Plan, is_left_out, is_script
@@ -88,8 +89,7 @@ def read_state(state_directory: Path) -> MigrationState:
 # --- a run ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Ground:
+class Ground(Struct, frozen=True):
     """Where migrations run: the release's folder, their folder below it, and the app's interpreter."""
 
     folder: Path
@@ -99,8 +99,7 @@ class Ground:
     timeout_seconds: float
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(Struct, frozen=True):
     """A migration that is recorded now. `ran` is False when its `check()` had nothing left to do."""
 
     name: str

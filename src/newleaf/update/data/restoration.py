@@ -17,9 +17,10 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from newleaf.core.data.data_errors import RestoreFailed, SnapshotDamaged, SnapshotMissing
 from newleaf.core.data.snapshot import Entry, Root
@@ -30,8 +31,7 @@ COMPARED = "compared.tmp"
 NAMED = 5
 
 
-@dataclass(frozen=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """What putting back came to: paths that changed, paths kept aside, and where these lie."""
 
     changed: tuple[str, ...]
@@ -89,8 +89,7 @@ def _kept(snapshot: Snapshot) -> Iterator[str]:
         yield from (f"/{path.relative_to(aside)}" for path, kind, _ in walk(aside) if kind != "folder")
 
 
-@dataclass
-class _Replacing:
+class _Replacing(Struct, dict=True):
     """One run over a snapshot."""
 
     snapshot: Snapshot

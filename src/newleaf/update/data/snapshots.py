@@ -22,9 +22,11 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from newleaf.core.data.data_errors import SnapshotDamaged, SnapshotFailed, StatePathRefused
 from newleaf.core.data.snapshot import Entry, Found, Kind, Manifest, Root, is_below, outermost, superfluous
@@ -42,8 +44,7 @@ SPARE_BYTES = 16 * 1024 * 1024
 _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,100}\Z")
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A snapshot that is whole."""
 
     folder: Path
@@ -58,8 +59,7 @@ class Snapshot:
         return tuple(sorted(self.folder.glob(f"{ASIDE}*")))
 
 
-@dataclass(frozen=True)
-class Snapshots:
+class Snapshots(Struct, frozen=True):
     """The snapshots of one host."""
 
     state_directory: Path
@@ -161,8 +161,7 @@ class Snapshots:
             files.sync_folder(self.folder)
 
 
-@dataclass
-class _Taking:
+class _Taking(Struct):
     """One snapshot while it is taken."""
 
     folder: Path

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.data.migration import Plan, Script, Span, is_script, plan_forward, read_scripts
 from newleaf.core.ports import OnLine, Pending
@@ -25,8 +26,7 @@ from newleaf.update.data.snapshots import Snapshots
 from newleaf.update.history import History
 
 
-@dataclass(frozen=True)
-class Surface:
+class Surface(Struct, frozen=True):
     """What of the host a target's data lies on. `inner` is the app's folder in the repository."""
 
     state: Path
@@ -38,8 +38,7 @@ class Surface:
     now: Callable[[], datetime]
 
 
-@dataclass
-class TargetData:
+class TargetData(Struct, dict=True):
     """Implements `core.ports.Data`. `kept` is the attempt whose snapshot `restore` puts back."""
 
     surface: Surface

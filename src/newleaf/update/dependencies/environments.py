@@ -14,8 +14,10 @@ Never restarts anything, and installs nothing anywhere but in `.venv` of the app
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.ports import OnLine
@@ -32,8 +34,7 @@ from newleaf.update.dependencies.venvs import Venv
 UNFINISHED = "the last installation did not end well"
 
 
-@dataclass(frozen=True)
-class InPlaceEnvironment:
+class InPlaceEnvironment(Struct, frozen=True):
     """`.venv` in the app's `folder`, for the tree that lies there at `commit`.
 
     `update` are the settings of that tree; `state` is the state directory.

@@ -8,7 +8,8 @@ complete, and returns when it fails.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from newleaf.core.dependencies.install_errors import InstallFailed
 from newleaf.update.dependencies.asides import Aside
@@ -19,8 +20,7 @@ from newleaf.update.dependencies.needs import Kind
 from newleaf.update.dependencies.venvs import Venv
 
 
-@dataclass(frozen=True)
-class Installation:
+class Installation(Struct, frozen=True):
     """What brings `venv` to what it should hold."""
 
     venv: Venv

@@ -12,8 +12,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from newleaf.core.dependencies.install_errors import InstallerMissing, InstallFailed, InstallTimedOut
 from newleaf.core.dependencies.manifest import chosen_extras
@@ -34,8 +35,7 @@ _NO_ROOM = re.compile(
 _TELLING = re.compile(r"\berror\b|\bfailed\b|not found|no such file|denied", re.IGNORECASE)
 
 
-@dataclass
-class Installer:
+class Installer(Struct):
     """Calls installers for `needs`; `on_line` hears them; `update.install_timeout` covers all calls."""
 
     needs: Needs

@@ -14,12 +14,12 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-import msgspec
+from msgspec import Struct, json
+from msgspec.structs import force_setattr
 
 from newleaf.core.dependencies.install_errors import InstallerMissing, ManifestUnreadable
 from newleaf.core.dependencies.manifest import (
@@ -49,27 +49,26 @@ class Kind(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(Struct, frozen=True, dict=True):
     """What is asked for in `folder`. `lock` is the uv.lock that governs it, whether uv is there or not."""
 
     kind: Kind
     folder: Path
     update: Update
     commit: str
-    manifest: Manifest = field(default_factory=Manifest)
+    manifest: Manifest = Manifest()
     lock: Path | None = None
     requirements: tuple[Path, ...] = ()
     """requirements.txt and what it includes."""
     python_wish: str = ""
-    parts: Mapping[str, str] = field(init=False)
+    parts: Mapping[str, str] = {}
     """The fingerprint: what the installation follows from, each part by its name.
 
     Made with the object, so that what is noted after an installation is what was asked before it.
     """
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", self._fingerprint())
+        force_setattr(self, "parts", self._fingerprint())
 
     @cached_property
     def lock_bytes(self) -> bytes:
@@ -282,4 +281,4 @@ def _digest(contents: Iterable[bytes]) -> str:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else json.encode(value).decode()

@@ -13,11 +13,11 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from newleaf.core.dependencies.install_errors import PythonMissing
 from newleaf.core.dependencies.manifest import is_python_wanted, wished_version
@@ -54,8 +54,7 @@ print(json.dumps({
 """
 
 
-@dataclass(frozen=True)
-class Python:
+class Python(Struct, frozen=True):
     """An interpreter that runs. `base` is the one that an environment was made with; of others, itself."""
 
     path: Path
@@ -74,8 +73,7 @@ class _Answer(msgspec.Struct):
     has_ensurepip: bool
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, dict=True):
     """The host as one installation sees it; `environ` is the environment that newleaf was started with."""
 
     runner: Runner

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.core.dependencies.install_errors import InstallFailed
 from newleaf.core.dependencies.manifest import is_python_wanted
@@ -23,8 +24,7 @@ from newleaf.update.dependencies.needs import Kind, Needs
 from newleaf.update.dependencies.surroundings import Python, Surroundings
 
 
-@dataclass(frozen=True)
-class Venv:
+class Venv(Struct, frozen=True):
     """The environment at `path` for what `needs` asks.
 
     `beside` is where its mark lies when the app's own command makes no environment there.
