@@ -145,8 +145,11 @@ def test_one_who_asks_for_a_moment_is_not_taken_for_a_job(
         with quiet(state):
             return True
 
+    def is_idle() -> bool:
+        return probe(state).is_idle
+
     with open(path, "rb") as file:
-        for look in (lambda: probe(state).is_idle, is_quiet):
+        for look in (is_idle, is_quiet):
             fcntl.flock(file, fcntl.LOCK_EX)
             asking = threading.Timer(0.02, fcntl.flock, (file, fcntl.LOCK_UN))
             asking.start()
