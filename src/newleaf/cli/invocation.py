@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from newleaf.core.errors import NewleafError
+from newleaf.core.errors import NewleafError, OutputLost
 
 if TYPE_CHECKING:
     from newleaf.compose import Host
@@ -47,30 +47,47 @@ class Invocation:
         return host
 
     def answer(self, record: Mapping[str, Any], lines: Iterable[str] = ()) -> None:
-        """Prints the verb's answer: the record as JSON, or the lines for people."""
+        """Prints the verb's answer: the record as JSON, or the lines for people.
+
+        Raises: OutputLost.
+        """
         self.answered = True
-        if self.json:
-            click.echo(_encode({"schema": SCHEMA, **record}))
-        else:
-            for line in lines:
+        for line in (_encode({"schema": SCHEMA, **record}),) if self.json else lines:
+            try:
                 click.echo(line)
+            except BrokenPipeError:
+                # Who read has gone; what was done, and its exit code, is not changed by that.
+                silence(sys.stdout)
+                return
+            except OSError as error:
+                silence(sys.stdout)
+                raise OutputLost(reason=error.strerror or error) from error
 
     def answer_error(self, error: NewleafError) -> None:
         """Prints a failure that ended the verb."""
-        if self.json:
+        if self.json and not isinstance(error, OutputLost):
             # What was interrupted while it printed has answered already.
             if not self.answered:
                 self.answer({"outcome": error.outcome, "errors": [error.as_record()]})
             return
-        click.echo(f"{click.style('newleaf:', fg='red')} {error.message}", err=True)
+        self.say(f"{click.style('newleaf:', fg='red')} {error.message}")
         for line in getattr(error, "lines", ()):
-            click.echo(f"  | {line}", err=True)
+            self.say(f"  | {line}")
         if error.advice:
-            click.echo(f"  {error.advice}", err=True)
+            self.say(f"  {error.advice}")
 
-    def say(self, text: str) -> None:
-        """A line that is no part of the answer."""
-        click.echo(text, err=True)
+    @staticmethod
+    def say(text: str) -> None:
+        """A line that is no part of the answer; lost when nobody can hear it."""
+        try:
+            click.echo(text, err=True)
+        except OSError:
+            silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """From now on what is printed there goes nowhere, what waits to be printed included."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _encode(record: Mapping[str, Any]) -> str:
@@ -85,7 +102,7 @@ def _encode(record: Mapping[str, Any]) -> str:
 
 def draws_progress() -> bool:
     """Whether somebody watches: progress is drawn on a terminal only."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from newleaf.cli.invocation import Invocation
+from newleaf.cli.invocation import Invocation, silence
 from newleaf.core.errors import Defect, Interrupted, NewleafError
 from newleaf.system import files
 
@@ -58,6 +58,9 @@ SUMMARIES = {
     "version": "newleaf's version, and the app's.",
     "demo": "See the whole loop on this machine.",
 }
+
+COMPLETION = "_NEWLEAF_COMPLETE"
+"""Set by a shell that asks for completions."""
 
 SIGNALLED = 128
 """Added to a signal's number, it is the exit code of a verb that the signal ended."""
@@ -155,14 +158,24 @@ class Stopped(BaseException):
 
 def main() -> None:
     """The program: runs a verb and exits with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A name or a line of output may hold what the terminal's character set does not have.
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    _open_standard_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # Ignored signals stay ignored: that is how `nohup` works.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _stop)
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """A closed one would give its number to the next file, and what is printed would go there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        # A name or a line of output may hold what the terminal's character set does not have.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
 
 
 def _stop(number: int, _: object) -> None:
@@ -173,7 +186,7 @@ def run(arguments: list[str]) -> int:
     """Runs one verb; returns the exit code of contracts § Command line."""
     invocation = Invocation(json="--json" in _own_arguments(arguments))
     try:
-        code = cli.main(arguments, prog_name="newleaf", standalone_mode=False, obj=invocation)
+        return _call(arguments, invocation)
     except NewleafError as error:
         return _answer_failure(invocation, error)
     except click.ClickException as error:
@@ -183,8 +196,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _answer_failure(invocation, Interrupted(), SIGNALLED + signal.SIGINT)
     except BrokenPipeError:
-        # Whoever read the output has gone; Python must not complain about it when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 0
     except OSError as error:
         return _answer_failure(invocation, files.explain(error))
@@ -193,6 +205,17 @@ def run(arguments: list[str]) -> int:
 
         traceback.print_exc()
         return _answer_failure(invocation, Defect(reason=f"{type(error).__name__}: {error}"))
+
+
+def _call(arguments: list[str], invocation: Invocation) -> int:
+    """What `cli.main` does, without its own answers to interruptions and readers that have gone."""
+    if COMPLETION in os.environ:
+        cli.main(arguments, prog_name="newleaf")
+    try:
+        with cli.make_context("newleaf", list(arguments), obj=invocation) as context:
+            code = cli.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     return code if isinstance(code, int) else 0
 
 
@@ -211,7 +234,7 @@ def _answer_usage(invocation: Invocation, error: click.ClickException) -> int:
         errors = [{"code": "usage", "message": error.format_message()}]
         invocation.answer({"outcome": "usage", "errors": errors})
     else:
-        click.echo(f"{click.style('newleaf:', fg='red')} {error.format_message()}", err=True)
+        invocation.say(f"{click.style('newleaf:', fg='red')} {error.format_message()}")
         if isinstance(error, click.UsageError) and error.ctx:
-            click.echo(f"  try `{error.ctx.command_path} --help`", err=True)
+            invocation.say(f"  try `{error.ctx.command_path} --help`")
     return 2

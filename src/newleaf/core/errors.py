@@ -161,6 +161,13 @@ class Interrupted(FailedError):
     cure = "the next `newleaf update` goes on with it"
 
 
+class OutputLost(FailedError):
+    """the answer cannot be printed: {reason}"""
+
+    code = "output_lost"
+    cure = "what was done stands; `newleaf history` and `newleaf status` tell it again"
+
+
 class HostRefused(FailedError):
     """the system refuses {what}: {reason}"""
 
