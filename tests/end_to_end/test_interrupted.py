@@ -120,6 +120,42 @@ def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
     assert json.loads(output)["errors"][0]["code"] == "install_failed"
 
 
+@pytest.mark.parametrize("number", range(1, 9))
+def test_after_a_kill_at_any_journal_record_a_person_can_go_back(tmp_path: Path, number: int) -> None:
+    """lessons.md L42: what is left is denied, and the way back leads to what was there before."""
+    deployment = Deployment.make(tmp_path)
+    mark = tmp_path / "migrated"
+    first = deployment.head()
+    deployment.release("1.1.0")
+    deployment.run("update")
+    body, check = f"open({str(mark)!r}, 'w')", f"import os; return os.path.exists({str(mark)!r})"
+    second = deployment.head()
+    third = deployment.release("1.2.0", {"migrations/v1.2.0/001_a.py": migration(body, check)})
+    deployment.run("update", kill_at=f"append:journal.jsonl:{number}")
+    touched = deployment.states()[-1] in ("install", "migrate", "activate", "restart")
+    back = deployment.run("rollback")
+    assert (back.code, back.outcome) == (0, "ok"), back
+    assert deployment.head() == back.record["to"]["commit"] == (second if touched else first)
+    assert set(deployment.record("denied.json")) - {"schema"} == {third if touched else second}
+    assert deployment.checkout.changes() == []
+    if touched:
+        assert deployment.run("update").outcome == "held"
+    assert deployment.run("allow", (third if touched else second)[:12]).outcome == "ok"
+    assert deployment.run("update").outcome == "updated"
+    assert deployment.head() == third
+
+
+def test_after_a_kill_a_person_can_go_to_a_release_of_choice(tmp_path: Path) -> None:
+    deployment = Deployment.make(tmp_path)
+    first = deployment.head()
+    deployment.release("1.1.0")
+    deployment.run("update")
+    deployment.release("1.2.0")
+    deployment.run("update", kill_at="append:journal.jsonl:6")
+    back = deployment.run("rollback", "--to", first[:12])
+    assert (back.code, deployment.head()) == (0, first), back
+
+
 # --- several at once ------------------------------------------------------------------------
 
 

@@ -127,3 +127,74 @@ def test_settings_that_are_not_sound_begin_no_attempt(host: SimulatedHost) -> No
     with pytest.raises(UsageError):
         host.transaction().update(REQUEST)
     assert not (host.state / "journal.jsonl").exists()
+
+
+def killed_at(host: SimulatedHost, moment: str) -> None:
+    """An update that died there."""
+    host.kill_at = moment
+    with pytest.raises(Killed):
+        host.transaction().update(REQUEST)
+
+
+@pytest.mark.parametrize("moment", ["place b", "install b", "migrate 1", "activate b"])
+def test_rollback_undoes_an_update_that_was_killed_on_its_way(host: SimulatedHost, moment: str) -> None:
+    """lessons.md L42"""
+    host.migrations = ("1",)
+    killed_at(host, moment)
+    result = host.transaction().rollback(REQUEST, with_data=False)
+    assert (result.outcome, result.errors) == ("ok", ())
+    assert (result.start, result.target) == (release_of("b", "1.1.0"), release_of("a", "1.0.0"))
+    assert (host.live_release.commit, host.dependencies) == (commit_of("a"), commit_of("a"))
+    assert list(host.transaction().parts.decisions.denied) == [commit_of("b")]
+    assert host.transaction().update(REQUEST).outcome == "held"
+
+
+def test_rollback_restores_data_that_was_half_migrated(host: SimulatedHost) -> None:
+    host.migrations, host.declared = ("1", "2"), True
+    killed_at(host, "migrate 2")
+    assert host.data == "b"
+    assert host.transaction().rollback(REQUEST, with_data=False).outcome == "ok"
+    assert host.data == "a"
+
+
+@pytest.mark.parametrize(("with_data", "data"), [(False, "b"), (True, "a")])
+def test_rollback_restores_data_that_was_wholly_migrated_if_asked(
+    host: SimulatedHost, with_data: bool, data: str
+) -> None:
+    host.migrations, host.declared = ("1",), True
+    killed_at(host, "activate b")
+    assert host.transaction().rollback(REQUEST, with_data=with_data).outcome == "ok"
+    assert host.data == data
+
+
+def test_rollback_to_a_named_release_goes_on_from_where_the_killed_update_began(host: SimulatedHost) -> None:
+    killed_at(host, "install b")
+    host.target = release_of("c", "0.9.0")
+    result = host.transaction().rollback(Request(to="0.9.0"), with_data=False)
+    assert result.outcome == "ok"
+    assert (host.live_release.commit, host.dependencies) == (commit_of("c"), commit_of("c"))
+
+
+def test_a_rollback_that_was_killed_is_finished_by_the_next(host: SimulatedHost) -> None:
+    host.transaction().update(REQUEST)
+    host.kill_at = "install a"
+    with pytest.raises(Killed):
+        host.transaction().rollback(REQUEST, with_data=False)
+    assert host.transaction().rollback(REQUEST, with_data=False).outcome == "ok"
+    assert (host.live_release.commit, host.dependencies) == (commit_of("a"), commit_of("a"))
+
+
+def test_a_rollback_that_cannot_reinstall_says_so(host: SimulatedHost) -> None:
+    """lessons.md L16"""
+    killed_at(host, "activate b")
+    host.fails["install a"] = SimulatedFailure(step="install a")
+    result = host.transaction().rollback(REQUEST, with_data=False)
+    assert (result.outcome, result.errors[1]["message"]) == ("failed", "install a failed, as told")
+
+
+def test_while_a_restart_is_owed_the_way_back_is_where_the_update_came_from(host: SimulatedHost) -> None:
+    host.transaction().update(REQUEST)
+    host.target, host.mode, host.daemon = release_of("c", "1.2.0"), "exit", True
+    assert host.transaction().update(REQUEST).outcome == "waiting"
+    host.mode = "none"
+    assert host.transaction().rollback(REQUEST, with_data=False).target == release_of("b", "1.1.0")

@@ -250,6 +250,12 @@ class NoWayBack(UsageError):
     cure = "name one: newleaf rollback --to COMMIT"
 
 
+class LeftByHand(FailedError):
+    """undone by `newleaf rollback` before it had arrived"""
+
+    code = "left_by_hand"
+
+
 class NoSnapshot(UsageError):
     """no snapshot was taken when {name} was installed, so there is no data to restore"""
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from newleaf.core.errors import (
     InconsistentError,
+    LeftByHand,
     NewleafError,
     RefusedError,
     RestartBudgetSpent,
@@ -56,6 +57,25 @@ class Attempt:
             return self._wait(Waiting("idle", error.message, self._parts.now()))
         except NewleafError as error:
             return self._ended_by(error)
+
+    def undo(self, *, with_data: bool) -> Result:
+        """Goes back to where the attempt started, by a person's order; the release that is left is denied.
+
+        Every failure ends in a Result; only defects raise.
+        """
+        account = self._account
+        try:
+            with self._quiet():
+                again = self._state is State.REVERT
+                result = (
+                    revert_again(account) if again else revert(account, LeftByHand(), with_data=with_data)
+                )
+        except AppBusy as error:
+            return self._wait(Waiting("idle", error.message, self._parts.now()))
+        if account.record.is_open or result.errors[1:]:
+            return result
+        account.deny(LeftByHand().message)
+        return result._replace(outcome="ok", start=result.target, target=result.start, errors=())
 
     @property
     def _state(self) -> State:

@@ -101,9 +101,12 @@ class History:
         """When the daemon was restarted by an attempt."""
         return [entry.at for entry in self.entries() if entry.restarted]
 
-    def way_back(self, live: str, denied: Iterable[str]) -> Release | None:
+    def way_back(
+        self, live: str, denied: Iterable[str], installed_from: Release | None = None
+    ) -> Release | None:
         """Where `rollback` goes: the last confirmed release, else the last completed attempt's start.
 
+        An attempt that is installed and owes its restart counts as completed: `installed_from` is its start.
         Neither the live release nor a denied one.
         """
         unwanted = {live, *denied}
@@ -111,6 +114,8 @@ class History:
         for entry in entries:
             if entry.confirmed and entry.target and entry.target.commit not in unwanted:
                 return entry.target
+        if installed_from and installed_from.commit not in unwanted:
+            return installed_from
         for entry in entries:
             if entry.start and entry.start.commit not in unwanted:
                 return entry.start

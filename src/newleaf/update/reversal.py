@@ -17,9 +17,13 @@ from newleaf.update.account import Account
 from newleaf.update.parts import REPAIR
 
 
-def revert(account: Account, error: NewleafError) -> Result:
-    """Goes back to where the attempt started, because of `error`."""
-    restore = account.record.state is State.MIGRATE and account.record.at(State.SNAPSHOT) is not None
+def revert(account: Account, error: NewleafError, *, with_data: bool = False) -> Result:
+    """Goes back to where the attempt started, because of `error`.
+
+    Data is restored where migrating it was not finished; else only `with_data`.
+    """
+    unfinished = account.record.state is State.MIGRATE or with_data
+    restore = unfinished and account.record.at(State.SNAPSHOT) is not None
     account.parts.journal.append(State.REVERT, error=error.as_record(), restore=restore)
     return _finish(account)
 

@@ -18,7 +18,7 @@ from newleaf.core.release import Release
 from newleaf.core.requests import Request
 from newleaf.core.states import BESIDE, OWED, State
 from newleaf.update.attempt import Attempt
-from newleaf.update.parts import REPAIR, ROLLBACK, Parts
+from newleaf.update.parts import REPAIR, ROLLBACK, UPDATE, Parts
 
 
 class Transaction(Struct):
@@ -73,8 +73,13 @@ class Transaction(Struct):
     def rollback(self, request: Request, *, with_data: bool) -> Result:
         """Goes back to what the request names, else to the last good release.
 
+        An update that was killed while it changed the live tree is undone, which is the way back unless
+        another one is named.
         Raises: NoWayBack, NoSnapshot, and what resolving gives reason to.
         """
+        undone = self._undo_what_is_open(request, with_data=with_data)
+        if undone and (request.to is None or undone.outcome != "ok"):
+            return undone
         live = self.parts.layout.live()
         snapshot = {"snapshot": self._snapshot_of(live)} if with_data else {}
         to = self._way_back(request, live)
@@ -85,7 +90,9 @@ class Transaction(Struct):
 
     def _way_back(self, request: Request, live: Release) -> Release | None:
         if request.to is None:
-            return self.parts.history.way_back(live.commit, self.parts.decisions.denied)
+            owed = self.parts.journal.open_attempt
+            installed_from = owed.start if owed and owed.state in (State.RESTART, State.CONFIRM) else None
+            return self.parts.history.way_back(live.commit, self.parts.decisions.denied, installed_from)
         return self.parts.source.resolve(request, live).target
 
     def _snapshot_of(self, live: Release) -> str:
@@ -104,11 +111,20 @@ class Transaction(Struct):
             return None
         return Attempt(self.parts, request).walk()
 
+    def _undo_what_is_open(self, request: Request, *, with_data: bool) -> Result | None:
+        owed = self.parts.journal.open_attempt
+        if owed is None or owed.state in (*OWED, *BESIDE, State.SNAPSHOT):
+            return None
+        attempt = Attempt(self.parts, request)
+        if owed.detail.get("kind", UPDATE) != UPDATE:
+            return attempt.walk()
+        return attempt.undo(with_data=with_data)
+
     def _close_open_attempt(self) -> None:
         owed = self.parts.journal.open_attempt
         if owed:
-            end = State.DISCARDED if owed.state in BESIDE or owed.state is State.WAIT else State.SUPERSEDED
-            self.parts.journal.append(end)
+            untouched = owed.state in (*BESIDE, State.WAIT, State.SNAPSHOT)
+            self.parts.journal.append(State.DISCARDED if untouched else State.SUPERSEDED)
 
     def _begin(
         self, live: Release, target: Release, state: State, request: Request, **detail: object
