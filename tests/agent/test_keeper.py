@@ -47,7 +47,7 @@ class Stage:
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def keeper(self, mode: str = "exit", **settings: object) -> Keeper:
-        restart = msgspec.structs.replace(Restart(mode=mode), **settings)
+        restart = msgspec.structs.replace(Restart(), mode=mode, **settings)
         environment = {"PATH": os.environ["PATH"]}
         return Keeper(self.state, restart, self.state, lambda: environment, Runner(), lambda *_: 3, now)
 

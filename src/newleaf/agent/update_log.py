@@ -32,7 +32,8 @@ class UpdateLog(Struct, frozen=True):
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             self._rotate(path)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            # Without O_NONBLOCK a pipe in its place would hold the update until somebody reads it.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             with open(os.open(path, flags, PRIVATE_FILE), "ab") as file:
                 file.write(lines.encode(errors="replace"))
 

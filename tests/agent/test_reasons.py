@@ -1,0 +1,115 @@
+"""Why it is not updating: all of it in one record, the first thing in one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from newleaf.agent.reasons import Reasons
+from newleaf.core.gates import GateReport
+from newleaf.core.records import AttemptRecord, JournalRecord
+from newleaf.core.states import State
+from newleaf.update.history import Entry
+from tests.support.simulated_host import START, release_of
+
+A, B = release_of("a", "1.0.0"), release_of("b", "1.1.0")
+IDLE, WINDOW = GateReport("idle", False, "a job runs (pid 7)"), GateReport("window", True, "no window is set")
+FAILED = Entry({"outcome": "failed", "at": "2026-11-20T12:00:00Z", "to": B.as_record()})
+
+
+def attempt(state: State) -> AttemptRecord:
+    return AttemptRecord((JournalRecord("a-1", START, state, A, B),))
+
+
+def reasons(**fields: Any) -> Reasons:
+    none: dict[str, Any] = {
+        "attempt": None,
+        "gates": (WINDOW,),
+        "since": {},
+        "suspended": None,
+        "pin": None,
+        "locked_by": None,
+        "denied": {},
+        "last_failure": None,
+    }
+    return Reasons(**{**none, **fields})
+
+
+SENTENCES: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, "nothing is owed, and nothing stands in the way of an update"),
+    "a gate, nothing owed": ({"gates": (IDLE,)}, "nothing is owed; an update would wait for idle now"),
+    "a gate": (
+        {"gates": (IDLE, WINDOW), "attempt": attempt(State.WAIT)},
+        "1.1.0 (bbbbbbbbb) is owed; it waits for idle",
+    ),
+    "two gates": (
+        {"gates": (IDLE, GateReport("window", False, "opens at 01:00")), "attempt": attempt(State.WAIT)},
+        "1.1.0 (bbbbbbbbb) is owed; it waits for idle and window",
+    ),
+    "no gate any more": (
+        {"attempt": attempt(State.WAIT)},
+        "1.1.0 (bbbbbbbbb) is owed; the next `newleaf update` goes on with it",
+    ),
+    "a kill": (
+        {"attempt": attempt(State.INSTALL)},
+        "1.1.0 (bbbbbbbbb) is owed; the next `newleaf update` goes on with it",
+    ),
+    "a restart": (
+        {"attempt": attempt(State.RESTART), "restart_owed": "the daemon was asked to leave"},
+        "1.1.0 (bbbbbbbbb) is installed; the restart is owed: the daemon was asked to leave",
+    ),
+    "an ended attempt": (
+        {"attempt": attempt(State.DONE)},
+        "nothing is owed, and nothing stands in the way of an update",
+    ),
+    "a failure": ({"last_failure": FAILED}, "the last attempt, to 1.1.0 (bbbbbbbbb), ended failed"),
+    "a suspension above a failure": (
+        {"suspended": "suspended since noon: fair", "last_failure": FAILED},
+        "suspended since noon: fair",
+    ),
+    "a running update above all": (
+        {"locked_by": "timer (pid 7)", "suspended": "suspended", "attempt": attempt(State.WAIT)},
+        "an update runs now: timer (pid 7)",
+    ),
+}
+
+
+@pytest.mark.parametrize("situation", SENTENCES)
+def test_the_first_thing_in_the_way_is_said_in_a_sentence(situation: str) -> None:
+    """lessons.md L6"""
+    fields, sentence = SENTENCES[situation]
+    assert reasons(**fields).summary == sentence
+
+
+def test_the_record_names_everything() -> None:
+    """lessons.md L6: every gate, the suspension's reason and the last failure."""
+    record = reasons(
+        attempt=attempt(State.WAIT),
+        gates=(IDLE, WINDOW),
+        since={"idle": START, "window": START},
+        suspended="suspended since noon: fair",
+        pin="1.0.0",
+        locked_by="timer (pid 7)",
+        denied={"c" * 40: {"when": "2026-11-20T11:00:00Z", "why": "it crashed"}},
+        last_failure=FAILED,
+    ).as_record()
+    assert record == {
+        "outcome": "ok",
+        "summary": "an update runs now: timer (pid 7)",
+        "attempt": {"id": "a-1", "state": "wait", "from": A.as_record(), "to": B.as_record()},
+        "gates": [
+            {"gate": "idle", "holds": False, "reason": "a job runs (pid 7)", "since": "2026-11-20T12:00:00Z"},
+            {"gate": "window", "holds": True, "reason": "no window is set", "since": None},
+        ],
+        "suspended": "suspended since noon: fair",
+        "pin": "1.0.0",
+        "locked_by": "timer (pid 7)",
+        "denied": {"c" * 40: {"when": "2026-11-20T11:00:00Z", "why": "it crashed"}},
+        "last_failure": {"outcome": "failed", "at": "2026-11-20T12:00:00Z", "to": B.as_record()},
+    }
+
+
+def test_where_nothing_is_known_the_record_says_null() -> None:
+    record = reasons(attempt=attempt(State.DONE)).as_record()
+    assert [record[key] for key in ("attempt", "suspended", "pin", "locked_by", "last_failure")] == [None] * 5
