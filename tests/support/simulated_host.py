@@ -9,14 +9,14 @@ from pathlib import Path
 
 from newleaf.core.errors import FailedError, NewleafError
 from newleaf.core.ports import OnLine, Pending, Restarted
-from newleaf.core.records import AttemptRecord, Status, Waiting
+from newleaf.core.records import AttemptRecord, Identity, Status, Waiting
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.channels import Choice, Reason
 from newleaf.core.requests import Request
 from newleaf.update.decisions import Decisions
 from newleaf.update.history import History
 from newleaf.update.journal import Journal
-from newleaf.update.parts import Identity, TargetParts
+from newleaf.update.parts import TargetParts
 from newleaf.update.transaction import Transaction
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -81,7 +81,7 @@ class SimulatedHost:
         return Transaction(_Parts(self), self.new_id, self.suspended)
 
     def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
-        return TargetParts(_Dependencies(self, release), _Data(self, release), self.steps)
+        return TargetParts(_Dependencies(self, release), self.steps, lambda: _Data(self, release))
 
     def now(self) -> datetime:
         self.clock += timedelta(milliseconds=5)

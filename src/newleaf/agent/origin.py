@@ -41,10 +41,10 @@ class Origin(Struct):
     def rule(self, request: Request) -> Rule:
         """What this host follows for one request.
 
-        Raises: BranchNameRefused.
+        Raises: NameInvalid.
         """
         settings, source = self.settings.deployment, self.settings.source
-        branch = source.branch
+        branch = names.require_branch(source.branch)
         if request.branch is not None:
             branch = names.require_branch(request.branch).removeprefix(names.HEADS)
         exact = self._exact(request)

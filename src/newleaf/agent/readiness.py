@@ -16,12 +16,11 @@ from typing import Any
 from msgspec import Struct
 
 from newleaf.core.confirmation import is_confirmed_by, loaded_commit
-from newleaf.core.records import AttemptRecord, Status, stamp
+from newleaf.core.records import AttemptRecord, Identity, Status, stamp
 from newleaf.core.release import Release
 from newleaf.system.loaded_tree import read_release
 from newleaf.system.restarts import Daemon, drop_stale_flag, write_daemon
 from newleaf.update.history import History
-from newleaf.update.parts import Identity
 
 FAILURES = ("update_failed", "rolled_back", "inconsistent")
 STARTED = "started"

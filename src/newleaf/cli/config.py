@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from newleaf.cli.invocation import Invocation, pass_invocation, table
 from newleaf.core.durations import format_duration
@@ -34,7 +35,8 @@ def config(invocation: Invocation, *, check: bool, schema: bool) -> None:
     if check:
         invocation.answer({"outcome": "ok"}, ["ok"])
     else:
-        invocation.answer(*show(Loaded(host.settings, loaded.origins)))
+        source = replace(host.settings.source, url=host.url)
+        invocation.answer(*show(Loaded(replace(host.settings, source=source), loaded.origins)))
 
 
 def show(loaded: Loaded) -> tuple[dict[str, Any], list[str]]:

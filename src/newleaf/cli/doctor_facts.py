@@ -145,7 +145,7 @@ class Subject(Struct, frozen=True):
     def _state(self, remote: RemoteAnswer | Trouble) -> StateFacts:
         state = self.host.state
         places = (state, self.host.place.top)
-        url = self.host.settings.source.url or ""
+        url = self.host.url or ""
         return StateFacts(
             path=str(state),
             mode=stat.S_IMODE(state.stat().st_mode),

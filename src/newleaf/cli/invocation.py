@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,15 +23,15 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-@dataclass
 class Invocation:
     """The shared options of a verb."""
 
-    json: bool = False
-    app: str | None = None
-    state_dir: Path | None = None
-    config: Path | None = None
-    answered: bool = False
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+        self.app: str | None = None
+        self.state_dir: Path | None = None
+        self.config: Path | None = None
+        self.answered = False
 
     def host(self) -> Host:
         """The app that is meant, on this host; progress is drawn when somebody watches.

@@ -14,7 +14,6 @@ import click
 
 from newleaf.cli.invocation import Invocation, silence
 from newleaf.core.errors import Defect, Interrupted, NewleafError
-from newleaf.system import files
 
 VERBS = {
     "init": "newleaf.cli.init",
@@ -199,6 +198,8 @@ def run(arguments: list[str]) -> int:
         silence(sys.stdout)
         return 0
     except OSError as error:
+        from newleaf.system import files
+
         return _answer_failure(invocation, files.explain(error))
     except Exception as error:  # noqa: BLE001 - with --json there is one object, whatever happens
         import traceback

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
     from newleaf.agent.reporter import Reporter
     from newleaf.agent.status import StatusFile
     from newleaf.agent.target import Resolver
-    from newleaf.core.records import Status
+    from newleaf.core.records import Identity, Status
     from newleaf.system.commands import Runner
     from newleaf.system.git import Git
     from newleaf.system.github import Github
     from newleaf.system.http import HttpClient
     from newleaf.system.worktree import CheckoutConfig, Worktree
+    from newleaf.update.checkout.in_place import InPlace
     from newleaf.update.decisions import Decisions
     from newleaf.update.history import History
     from newleaf.update.journal import Journal
-    from newleaf.update.parts import Identity
 
 Watch = Callable[[str], None]
 
@@ -62,7 +61,7 @@ class Host:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of the running release's copy, with what this host's facts decide."""
+        """The settings of the running release's copy, with what this host's facts decide; not the `url`."""
         return self._resolved(self.loaded)
 
     @property
@@ -75,13 +74,13 @@ class Host:
 
     @cached_property
     def identity(self) -> Identity:
-        from newleaf.update.parts import Identity
+        from newleaf.core.records import Identity
 
         settings = self.settings
         return Identity(settings.app.name, settings.app.computer_name, settings.deployment.channel)
 
     def _resolved(self, loaded: Loaded) -> Settings:
-        return resolve(loaded.settings, Facts(socket.gethostname(), self.config.origin))
+        return resolve(loaded.settings, Facts(os.uname().nodename))
 
     def settings_of(self, commit: CommitId) -> Settings:
         """The settings with the app's file as it lies there when `commit` is live."""
@@ -145,15 +144,20 @@ class Host:
         return read_config(self.worktree, self.runner, self.environ)
 
     @cached_property
+    def url(self) -> str | None:
+        """Where the app comes from: what `source.url` says, else the checkout's `origin`."""
+        return self.settings.source.url or self.config.origin
+
+    @cached_property
     def git(self) -> Git:
         from newleaf.system.git import Git, Repository
         from newleaf.system.git_environment import Access
 
         source = self.settings.source
-        if not source.url:
+        if not self.url:
             raise RemoteUnknown(top=self.place.top)
         access = Access(
-            source.url,
+            self.url,
             Path(source.token_file).expanduser() if source.token_file else None,
             source.git_config,
             self.settings.update.fetch_timeout,
@@ -199,12 +203,15 @@ class Host:
     @cached_property
     def layout(self) -> NamedInPlace:
         from newleaf.agent.naming import NamedInPlace
+
+        return NamedInPlace(self.place.top, self._name, self._in_place)
+
+    def _in_place(self) -> InPlace:
         from newleaf.update.checkout.in_place import InPlace
 
         settings = self.settings
         refuses = settings.update.dirty_tree == "refuse"
-        in_place = InPlace(self.git, self.worktree, settings.source.branch, refuses_dirty=refuses)
-        return NamedInPlace(in_place, self._name)
+        return InPlace(self.git, self.worktree, settings.source.branch, refuses_dirty=refuses)
 
     def _name(self, commit: CommitId) -> Release:
         """A commit with the version by which this host knows it."""
@@ -229,7 +236,7 @@ class Host:
 
     def _note_fetched(self, branch: str, commit: CommitId) -> None:
         """The checkout's `origin/BRANCH` follows, where that is where newleaf fetches from."""
-        if self.settings.source.url == self.config.origin:
+        if self.url == self.config.origin:
             self.layout.in_place.tree.note_fetched(branch, commit)
 
     def resolver(self, *, trusts_unchanged: bool = False) -> Resolver:
@@ -243,7 +250,7 @@ class Host:
         from newleaf.core.releases.hosting import read_hosted, reads_github
 
         source = self.settings.source
-        url = source.url or ""
+        url = self.url or ""
         if self.settings.deployment.channel == "alpha" or not reads_github(
             source.releases, url, source.api_url
         ):

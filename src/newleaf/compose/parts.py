@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
     from newleaf.agent.reporter import Reporter
+    from newleaf.core.settings.model import Settings
+    from newleaf.update.data.target_data import TargetData
     from newleaf.update.parts import TargetParts
     from newleaf.update.transaction import Transaction
 
@@ -117,7 +119,6 @@ class HostParts:
         return now()
 
     def _make(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
-        from newleaf.update.data.target_data import Surface, TargetData
         from newleaf.update.dependencies.environments import InPlaceEnvironment
         from newleaf.update.dependencies.surroundings import Surroundings
         from newleaf.update.parts import TargetParts
@@ -128,8 +129,15 @@ class HostParts:
         environment = InPlaceEnvironment(
             host.folder, settings.update, surroundings, host.state, release.commit
         )
+        return TargetParts(
+            environment, settings.update.steps, lambda: self._make_data(settings, release, attempt)
+        )
+
+    def _make_data(self, settings: Settings, release: Release, attempt: AttemptRecord | None) -> TargetData:
+        from newleaf.update.data.target_data import Surface, TargetData
+
+        host = self._host
         surface = Surface(host.state, host.folder, host.inner, host.environ, host.git, host.runner, now)
         start, name = (attempt.start, attempt.id) if attempt else (release, "")
         kept = str(attempt.detail.get("snapshot") or name) if attempt else ""
-        data = TargetData(surface, settings, start, release, name, kept)
-        return TargetParts(environment, data, settings.update.steps)
+        return TargetData(surface, settings, start, release, name, kept)

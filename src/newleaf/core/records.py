@@ -184,6 +184,14 @@ class Result(NamedTuple):
         }
 
 
+class Identity(NamedTuple):
+    """What every status says of its host."""
+
+    app: str
+    computer: str
+    channel: str
+
+
 class Status(NamedTuple):
     """The last published word of a host."""
 

@@ -13,7 +13,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 import stat
 import sys
 import threading
@@ -186,7 +185,7 @@ def require_free(folder: Path, needed_bytes: int) -> None:
     Raises: DiskFull.
     """
     there = next(parent for parent in [folder, *folder.parents] if parent.exists())
-    free = shutil.disk_usage(there).free
+    free = _free_bytes(there)
     if free < needed_bytes:
         raise DiskFull(path=there, free=size(free), needed=size(needed_bytes))
 
@@ -208,7 +207,7 @@ def explain(error: OSError, path: Path | None = None, needed_bytes: int = 0) -> 
     """What a refusal of the operating system means."""
     named = path or (Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = size(shutil.disk_usage(named.parent).free) if named and named.parent.exists() else "nothing"
+        free = size(_free_bytes(named.parent)) if named and named.parent.exists() else "nothing"
         return DiskFull(
             path=named.parent if named else "this host",
             free=free,
@@ -318,6 +317,12 @@ def _whole_lines_length(descriptor: int) -> int:
             return start + found + 1
         end = start
     return 0
+
+
+def _free_bytes(folder: Path) -> int:
+    """As shutil.disk_usage counts them; every start would pay for loading shutil."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def _reason(error: OSError) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from newleaf.core.ports import Data, Environment, Gates, Layout, Reporter, Restarts, Source
-from newleaf.core.records import AttemptRecord
-from newleaf.core.release import Release
-from newleaf.update.decisions import Decisions
-from newleaf.update.history import History
-from newleaf.update.journal import Journal
+if TYPE_CHECKING:
+    from newleaf.core.ports import Data, Environment, Gates, Layout, Reporter, Restarts, Source
+    from newleaf.core.records import AttemptRecord, Identity
+    from newleaf.core.release import Release
+    from newleaf.update.decisions import Decisions
+    from newleaf.update.history import History
+    from newleaf.update.journal import Journal
 
 UPDATE = "update"
 ROLLBACK = "rollback"
@@ -21,20 +24,17 @@ REPAIR = "repair"
 """Stays at its commit and mends what is installed; it restarts nothing."""
 
 
-class TargetParts(Struct, frozen=True):
-    """What the target's own copy of the app's settings governs."""
+class TargetParts(Struct, frozen=True, dict=True):
+    """What the target's own copy of the app's settings governs. Its data may never be asked for."""
 
     environment: Environment
-    data: Data
     steps: tuple[str, ...]
+    make_data: Callable[[], Data]
 
-
-class Identity(Struct, frozen=True):
-    """What every status says of this host."""
-
-    app: str
-    computer: str
-    channel: str
+    @cached_property
+    def data(self) -> Data:
+        """The data on its way to the target."""
+        return self.make_data()
 
 
 class Parts(Protocol):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from newleaf.core.settings.model import KEYS, SECTIONS, Facts, Settings, resolve
-from newleaf.core.settings.sections import App, Source, Status
+from newleaf.core.settings.sections import App, Status
 
 HOST, APP = True, False
 
@@ -202,14 +202,6 @@ def test_computer_name_is_the_hosts_unless_it_is_said() -> None:
     assert resolve(settings_of(), MINI_1).app.computer_name == "mini-1"
     assert resolve(named, MINI_1).app.computer_name == "studio"
     assert resolve(named, MINI_1).status.redis_key == "system_status:studio:deploy"
-
-
-def test_remote_is_the_checkouts_origin_unless_it_is_said() -> None:
-    facts = Facts(computer_name="mini-1", origin_url="https://git.example.org/app.git")
-    said = settings_of(source=Source(url="git@git.example.org:app.git"))
-    assert resolve(settings_of(), facts).source.url == "https://git.example.org/app.git"
-    assert resolve(said, facts).source.url == "git@git.example.org:app.git"
-    assert resolve(settings_of(), MINI_1).source.url is None
 
 
 def test_names_are_put_into_keys_and_prefixes() -> None:

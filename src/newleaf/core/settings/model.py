@@ -102,16 +102,15 @@ KEYS: Mapping[str, Setting] = {
 
 
 class Facts(Struct, frozen=True):
-    """What the host and its checkout say, where settings leave it to them."""
+    """What the host says, where settings leave it to it."""
 
     computer_name: str
-    origin_url: str | None = None
     in_checkout: bool = True
     under_launcher: bool = False
 
 
 def resolve(settings: Settings, facts: Facts) -> Settings:
-    """`settings` with what the host's facts decide; `source.url` stays None where there is no remote."""
+    """`settings` with what the host's facts decide; `source.url` stays None where nobody says it."""
     name = settings.app.computer_name or facts.computer_name
     layout = settings.app.layout
     if layout == "auto":
@@ -127,7 +126,6 @@ def resolve(settings: Settings, facts: Facts) -> Settings:
     return replace(
         settings,
         app=replace(settings.app, computer_name=name, layout=layout, handover=handover),
-        source=replace(settings.source, url=settings.source.url or facts.origin_url),
         restart=replace(settings.restart, mode=mode),
         status=replace(settings.status, redis_key=key),
         fleet=replace(settings.fleet, stream_prefix=prefix),
