@@ -46,7 +46,16 @@ class _Facts(dict[str, object]):
     """Leaves a placeholder visible instead of hiding one failure behind another."""
 
     def __missing__(self, key: str) -> str:
-        return "{" + key + "}"
+        return _Placeholder("{" + key + "}")
+
+
+class _Placeholder(str):
+    """Stays as it is, whatever format its template asks for."""
+
+    __slots__ = ()
+
+    def __format__(self, _: str) -> str:
+        return str(self)
 
 
 # --- families ---------------------------------------------------------------------------
