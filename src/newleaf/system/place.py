@@ -8,7 +8,6 @@ app noted. The checkout is the one that the state directory remembers, else the 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +15,15 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from newleaf.core.errors import AppNotHere, AppUnknown, CheckoutMoved, CheckoutUnknown, FolderGone, WrongApp
+from newleaf.core.errors import (
+    AppNotHere,
+    AppUnknown,
+    CheckoutMoved,
+    CheckoutUnknown,
+    FolderGone,
+    UsageError,
+    WrongApp,
+)
 from newleaf.core.settings.fragments import APP_FILE, HOST_FILE, raise_problems
 from newleaf.system import files
 from newleaf.system.configuration import read_file
@@ -186,8 +193,7 @@ def _checkout(state: Path, standing: Standing | None, *, by_standing: bool) -> t
 def _name_in(app_file: Path) -> str | None:
     """The app's name, as far as the file can be read; what is wrong with it the settings will say."""
     try:
-        table = tomllib.loads(app_file.read_text()).get("app", {})
-    except (OSError, ValueError):
+        found = read_file(app_file, tracked=True).inputs.get("app.name")
+    except UsageError:
         return None
-    name = table.get("name") if isinstance(table, dict) else None
-    return name if isinstance(name, str) else None
+    return found.value if found and isinstance(found.value, str) else None
