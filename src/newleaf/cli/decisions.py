@@ -37,9 +37,11 @@ def pin(invocation: Invocation, version: str) -> None:
 def unpin(invocation: Invocation) -> None:
     """Takes the pin away; a pin in host.toml counts again."""
     host = invocation.host()
+    # Settings that are wrong say so before anything is changed.
+    deployment = host.settings.deployment
     host.decisions.set_pin(None)
-    left = host.settings.deployment.pin
-    said = f"host.toml pins {left}" if left else f"back on channel {host.settings.deployment.channel}"
+    left = deployment.pin
+    said = f"host.toml pins {left}" if left else f"back on channel {deployment.channel}"
     invocation.answer({"outcome": "ok", "pin": left}, [said])
 
 
@@ -60,7 +62,7 @@ def suspend(invocation: Invocation, why: str) -> None:
 def resume(invocation: Invocation) -> None:
     """Lets this host follow its channel again; a suspension in host.toml still counts."""
     host = invocation.host()
-    host.decisions.resume()
     still = host.settings.deployment.suspended
+    host.decisions.resume()
     said = "deployment.suspended is still set in the host's settings" if still else "resumed"
     invocation.answer({"outcome": "ok", "suspended": still}, [said])

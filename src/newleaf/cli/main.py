@@ -64,8 +64,6 @@ COMPLETION = "_NEWLEAF_COMPLETE"
 SIGNALLED = 128
 """Added to a signal's number, it is the exit code of a verb that the signal ended."""
 
-_HELP = {"help_option_names": ["-h", "--help"]}
-
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def remember(context: click.Context, _: click.Parameter, value: Any) -> None:
@@ -93,21 +91,35 @@ def _shared_options() -> list[click.Option]:
 
 
 def _version_option() -> click.Option:
-    def show(context: click.Context, _: click.Parameter, value: bool) -> None:
-        if value:
-            from importlib.metadata import version
+    def show(context: click.Context) -> None:
+        from importlib.metadata import version
 
-            click.echo(f"newleaf {version('newleaf')}")
+        own = version("newleaf")
+        record = {"outcome": "ok", "newleaf": own, "app": None}
+        context.ensure_object(Invocation).answer(record, [f"newleaf {own}"])
+
+    return _telling_option(["--version"], show, "Show newleaf's version.")
+
+
+def _help_option() -> click.Option:
+    """Like click's own, but with --json the text is inside of the object."""
+
+    def show(context: click.Context) -> None:
+        text = context.get_help()
+        context.ensure_object(Invocation).answer({"outcome": "ok", "help": text}, [text])
+
+    return _telling_option(["-h", "--help"], show, "Show this message and exit.")
+
+
+def _telling_option(flags: list[str], show: Callable[[click.Context], None], text: str) -> click.Option:
+    """An option that says something instead of running the verb."""
+
+    def tell(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            show(context)
             context.exit()
 
-    return click.Option(
-        ["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=show,
-        help="Show newleaf's version.",
-    )
+    return click.Option(flags, is_flag=True, is_eager=True, expose_value=False, callback=tell, help=text)
 
 
 class Verbs(click.Group):
@@ -122,7 +134,10 @@ class Verbs(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(module), cmd_name)
         names = {option for parameter in command.params for option in parameter.opts}
-        command.params += [option for option in _shared_options() if option.opts[0] not in names]
+        command.params += [
+            option for option in (*_shared_options(), _help_option()) if option.opts[0] not in names
+        ]
+        command.add_help_option = False
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -141,7 +156,10 @@ class Verbs(click.Group):
 
 
 @click.group(
-    cls=Verbs, params=[*_shared_options(), _version_option()], context_settings=_HELP, no_args_is_help=True
+    cls=Verbs,
+    params=[*_shared_options(), _version_option(), _help_option()],
+    add_help_option=False,
+    no_args_is_help=False,
 )
 def cli() -> None:
     """Keeps long-running Python daemons that are deployed from git up to date by themselves."""
@@ -214,6 +232,9 @@ def _call(arguments: list[str], invocation: Invocation) -> int:
         cli.main(arguments, prog_name="newleaf")
     try:
         with cli.make_context("newleaf", list(arguments), obj=invocation) as context:
+            if not arguments:
+                invocation.say(context.get_help())
+                return 2
             code = cli.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
