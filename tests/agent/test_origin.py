@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from newleaf.agent.origin import Origin
-from newleaf.core.errors import BelowFloor, CommandFailed, FailedError, TreeRefused, WrongApp
+from newleaf.core.errors import BelowFloor, CommandFailed, FailedError, SettingsInvalid, TreeRefused, WrongApp
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.channels import Choice, Reason, Rule
 from newleaf.core.releases.git_errors import NameInvalid
@@ -223,8 +223,6 @@ def other_app(scene: Scene) -> None:
 
 
 def unsound(scene: Scene) -> None:
-    from newleaf.core.errors import SettingsInvalid
-
     scene.unsound = SettingsInvalid(listed="newleaf.toml of abc: gates.window is no window", problems=[])
 
 

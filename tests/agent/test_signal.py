@@ -7,10 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from newleaf.agent.signal import MAX_BYTES, SIGNAL, SignalFile
+from newleaf.core.release import Release
 from newleaf.core.releases.signals import Ignored, Signal
 from tests.support.permissions import binding_permissions
+from tests.support.simulated_host import commit_of
 
 SAID = Signal("1.2.0", "1.3.0", "beta", "b" * 40)
 
@@ -139,3 +142,28 @@ def test_unreadable_then_ignored(signal: SignalFile, path: Path) -> None:
     path.chmod(0)
     with binding_permissions():
         assert isinstance(signal.read(), Ignored)
+
+
+@pytest.mark.parametrize(
+    ("letter", "version", "is_removed"),
+    [
+        ("a", SAID.available, True),
+        ("a", "9.9.9", False),
+        ("a", None, False),
+        ("c", None, True),
+    ],
+)
+def test_it_goes_with_the_release_that_it_is_for_and_with_no_other(
+    letter: str, version: str | None, is_removed: bool, signal: SignalFile, path: Path
+) -> None:
+    signal.write(replace(SAID, commit=commit_of("c")))
+    signal.remove_of(Release(commit_of(letter), version))
+    assert path.exists() is not is_removed
+
+
+def test_what_says_nothing_is_no_release_s(signal: SignalFile, path: Path) -> None:
+    signal.write(replace(SAID, commit=None))
+    signal.remove_of(Release(commit_of("a"), None))
+    path.write_text("{")
+    signal.remove_of(Release(commit_of("a"), None))
+    assert path.exists()

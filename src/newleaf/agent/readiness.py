@@ -37,7 +37,7 @@ class Readiness(Struct, frozen=True):
     version_of: Callable[[str], str | None]
     published: Callable[[], Mapping[str, Any] | None]
     publish: Callable[[Status], None]
-    clear_signal: Callable[[str], None]
+    clear_signal: Callable[[Release], None]
     now: Callable[[], datetime]
 
     def report(self, attempts: Iterable[AttemptRecord]) -> Release | None:
@@ -55,7 +55,7 @@ class Readiness(Struct, frozen=True):
         confirmed = is_confirmed_by(last, loaded.commit if loaded else None)
         if loaded:
             self._remember(last if confirmed else None, loaded)
-            self.clear_signal(loaded.commit)
+            self.clear_signal(loaded)
         if confirmed or not self._has_failed():
             self._publish(last, loaded)
         return loaded

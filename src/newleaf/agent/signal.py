@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 
+from newleaf.core.release import Release
 from newleaf.core.releases.signals import Ignored, Signal, read_signal
 from newleaf.system import files
 
@@ -54,6 +55,13 @@ class SignalFile:
         """Takes the signal away, or whatever lies in its place; a folder is left."""
         if self.trace() is not None and not self._is_folder():
             files.remove(self._path)
+
+    def remove_of(self, release: Release) -> None:
+        """Takes the signal away if this release is what it says is available."""
+        found = self.read()
+        names = {release.commit, release.version} - {None}
+        if isinstance(found, Signal) and names & {found.available, found.commit}:
+            self.remove()
 
     def trace(self) -> Trace | None:
         """What changes when somebody writes the file; None when there is none. It is one cheap look."""

@@ -323,6 +323,7 @@ class Host:
     def report_ready(self, tree: Path) -> None:
         """Reports this very process as the daemon. Raises: CorruptFile, NewerSchema and their kin."""
         from newleaf.agent.readiness import Readiness
+        from newleaf.agent.signal import SignalFile
 
         status = self.status_file
         readiness = Readiness(
@@ -333,7 +334,7 @@ class Host:
             lambda commit: self.origin.version_of(CommitId(commit)),
             status.published,
             status.publish,
-            lambda _: self.clear_signal(),
+            SignalFile(self.state).remove_of,
             now,
         )
         readiness.report(self.journal().attempts)
