@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,13 +60,18 @@ class Command(Struct, frozen=True):
     channel: Channel | None = None
 
 
-class Finished(Struct, frozen=True):
-    """A command that ended by itself. `stdout` is raw; `tail` is the end of stderr and stdout, masked."""
+class Finished(Struct, frozen=True, dict=True):
+    """A command that ended by itself. `stdout` is raw."""
 
     status: int
     stdout: bytes
-    tail: tuple[str, ...]
     seconds: float
+    tell: Callable[[], tuple[str, ...]]
+
+    @cached_property
+    def tail(self) -> tuple[str, ...]:
+        """The end of stderr and stdout, masked: made when it is looked at, which is when something failed."""
+        return self.tell()
 
     @property
     def text(self) -> str:
@@ -99,7 +105,7 @@ class Runner(Struct):
             raise CommandTimedOut(what=command.what, seconds=seconds, lines=lines) from error
         finally:
             _end_group(child)
-        return Finished(status, bytes(gathered.stdout), gathered.tail, time.monotonic() - began)
+        return Finished(status, gathered.hand_over(), time.monotonic() - began, lambda: gathered.tail)
 
     def check(self, command: Command) -> Finished:
         """Like `run`, but an exit status other than 0 is an error.
@@ -145,6 +151,12 @@ class _Gathered:
     def tail(self) -> tuple[str, ...]:
         """The last lines, masked."""
         return tuple(text for text in map(self._masked, self._tail) if text)
+
+    def hand_over(self) -> bytes:
+        """The output, which is not kept here any longer."""
+        said = bytes(self.stdout)
+        self.stdout.clear()
+        return said
 
     def take(self, stream: str, chunk: bytes) -> None:
         """A chunk of `stream`; an empty one is its end."""

@@ -23,17 +23,18 @@ from newleaf.core.releases.git_errors import (
 )
 from newleaf.core.secrets import mask_text
 
-_SAYS_NOTHING = re.compile(
+# Compiled when first used: when something failed.
+_SAYS_NOTHING = (
     r"fatal: (?:Could not read from remote repository|the remote end hung up|early EOF)"
     r"|fatal: (?:fetch-pack: |index-pack )|error: .* died of signal|remote: *$"
 )
-_SPEAKS = re.compile(r"(?:fatal|error|remote|ssh|kex_exchange_identification|\S+@\S+): ")
-_PREFIX = re.compile(r"(?:fatal|error|remote|warning): ")
-_FAMILIES: tuple[tuple[type[NewleafError], re.Pattern[str]], ...] = (
-    (RemoteUnknownHost, re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")),
+_SPEAKS = r"(?:fatal|error|remote|ssh|kex_exchange_identification|\S+@\S+): "
+_PREFIX = r"(?:fatal|error|remote|warning): "
+_FAMILIES: tuple[tuple[type[NewleafError], str], ...] = (
+    (RemoteUnknownHost, r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED"),
     (
         RemoteWantsCredentials,
-        re.compile(
+        (
             r"could not read (?:Username|Password)|Authentication failed|Permission denied"
             r"|terminal prompts disabled|returned error: 40[13]|unable to read askpass"
             r"|Too many authentication failures|from proxy after CONNECT|response 407"
@@ -41,15 +42,15 @@ _FAMILIES: tuple[tuple[type[NewleafError], re.Pattern[str]], ...] = (
     ),
     (
         RemoteUntrusted,
-        re.compile(r"(?i)SSL certificate|certificate verif|CAfile|self.signed certificate|TLS.*certificate"),
+        r"(?i)SSL certificate|certificate verif|CAfile|self.signed certificate|TLS.*certificate",
     ),
     (
         ObjectsRefused,
-        re.compile(r"fsck error|[Oo]bject .*: [a-z]+[A-Z]\w+: |bad tree|invalid index-pack|did not send all"),
+        r"fsck error|[Oo]bject .*: [a-z]+[A-Z]\w+: |bad tree|invalid index-pack|did not send all",
     ),
 )
-_GONE = re.compile(r"couldn't find remote ref (?P<ref>\S+)")
-_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_GONE = r"couldn't find remote ref (?P<ref>\S+)"
+_FULL = r"No space left on device|Disk quota exceeded"
 
 
 class Failure(Struct, frozen=True):
@@ -65,13 +66,13 @@ class Failure(Struct, frozen=True):
         """The error that says what happened."""
         said = "\n".join(self.tail)
         url = names.shown(self.url)
-        gone = _GONE.search(said)
+        gone = re.search(_GONE, said)
         if gone:
             return RefGone(url=url, ref=gone["ref"])
-        if _FULL.search(said):
+        if re.search(_FULL, said):
             return DiskFull(path=self.store, free=self.free, needed="more")
         for family, pattern in _FAMILIES:
-            found = next((line for line in self.tail if pattern.search(line)), None)
+            found = next((line for line in self.tail if re.search(pattern, line)), None)
             if found:
                 return family(url=url, reason=_clean(found), ssh=_ssh_to(self.url))
         return RemoteUnreachable(url=url, reason=last_words(self.tail, self.status))
@@ -80,13 +81,13 @@ class Failure(Struct, frozen=True):
 def last_words(tail: Sequence[str], status: int) -> str:
     """The last line that says a cause, masked."""
     said = [line for line in tail if line.strip()]
-    spoken = [line for line in said if _SPEAKS.match(line)]
-    words = [line for line in spoken if not _SAYS_NOTHING.match(line)] or spoken or said
+    spoken = [line for line in said if re.match(_SPEAKS, line)]
+    words = [line for line in spoken if not re.match(_SAYS_NOTHING, line)] or spoken or said
     return _clean(words[-1]) if words else f"git ended with {status} and said nothing"
 
 
 def _clean(line: str) -> str:
-    return mask_text(_PREFIX.sub("", line.strip(), count=1))
+    return mask_text(re.sub(_PREFIX, "", line.strip(), count=1))
 
 
 def _ssh_to(url: str) -> str:

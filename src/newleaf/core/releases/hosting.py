@@ -20,11 +20,10 @@ from newleaf.core.releases.channels import Published, version_of_tag
 GITHUB_API = "https://api.github.com"
 GITHUB_HOSTS = frozenset({"github.com", "www.github.com", "ssh.github.com"})
 
-_URL = re.compile(
-    r"[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?P<host>\[[^\]]*\]|[^/:]*)(?::[0-9]*)?/(?P<path>.*)\Z", re.IGNORECASE
-)
-_SCP = re.compile(r"(?:[^/@:]*@)?(?P<host>[^/:]+):(?P<path>.*)\Z")
-_PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
+# Compiled when first used, as in core.secrets.
+_URL = r"(?i)[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?P<host>\[[^\]]*\]|[^/:]*)(?::[0-9]*)?/(?P<path>.*)\Z"
+_SCP = r"(?:[^/@:]*@)?(?P<host>[^/:]+):(?P<path>.*)\Z"
+_PART = r"[A-Za-z0-9_.-]+\Z"
 
 
 class Hosted(Struct, frozen=True):
@@ -53,13 +52,13 @@ class Listing(Struct, frozen=True):
 
 def read_hosted(url: str) -> Hosted | None:
     """Owner and name of the repository at an address, from the end of its path; None when it has none."""
-    found = _URL.match(url) or _SCP.match(url)
+    found = re.match(_URL, url) or re.match(_SCP, url)
     host, path = (found["host"].lower(), found["path"]) if found else ("", url)
     parts = [part for part in path.split("/") if part]
     if len(parts) < 2:
         return None
     owner, name = parts[-2], parts[-1].removesuffix(".git")
-    usable = all(_PART.match(part) and part.strip(".") for part in (owner, name))
+    usable = all(re.match(_PART, part) and part.strip(".") for part in (owner, name))
     return Hosted(host, owner, name) if usable else None
 
 

@@ -36,7 +36,7 @@ MAX_KEYS = 200
 _PREFIX = "NEWLEAF_"
 _LONGEST_NAME = 80
 _CLOSE = 0.75
-_LINE = re.compile(r"\s*\(at line (?P<line>[0-9]+), column [0-9]+\)\Z")
+_LINE = r"\s*\(at line (?P<line>[0-9]+), column [0-9]+\)\Z"
 
 
 class Problem(Struct, frozen=True):
@@ -135,9 +135,9 @@ def read_toml(content: bytes, origin: str, *, tracked: bool = False) -> Fragment
     except RecursionError as error:
         raise SettingsUnreadable(file=origin, line=1, reason="it is nested too deeply") from error
     except ValueError as error:
-        found = _LINE.search(str(error))
+        found = re.search(_LINE, str(error))
         line = int(found["line"]) if found else content.rstrip().count(b"\n") + 1
-        raise SettingsUnreadable(file=origin, line=line, reason=_LINE.sub("", str(error))) from error
+        raise SettingsUnreadable(file=origin, line=line, reason=re.sub(_LINE, "", str(error))) from error
     return read_table(table, origin, tracked=tracked)
 
 

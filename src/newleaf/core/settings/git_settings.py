@@ -31,11 +31,10 @@ LFS = {
 }
 """What `git lfs install` writes; any other command would be a program that the tree chooses when to run."""
 
-_NAME = re.compile(
-    r"(?P<section>[A-Za-z0-9-]+)\.(?:(?P<sub>.+)\.)?(?P<key>[A-Za-z][A-Za-z0-9-]*)\Z", re.DOTALL
-)
-_SSH = re.compile(r"(?:[\w./~@+-]*/)?ssh(?:\s[^`$;|&<>\n]*)?\Z")
-_USERINFO = re.compile(r"//(?P<user>[^/@]*)@")
+# Compiled when first used: most hosts let no setting through.
+_NAME = r"(?s)(?P<section>[A-Za-z0-9-]+)\.(?:(?P<sub>.+)\.)?(?P<key>[A-Za-z][A-Za-z0-9-]*)\Z"
+_SSH = r"(?:[\w./~@+-]*/)?ssh(?:\s[^`$;|&<>\n]*)?\Z"
+_USERINFO = r"//(?P<user>[^/@]*)@"
 
 
 def read_settings(table: Mapping[str, object]) -> Pairs:
@@ -53,7 +52,7 @@ def read_settings(table: Mapping[str, object]) -> Pairs:
 
 def find_fault(name: str, value: str) -> str | None:
     """Why a setting is not let through; None when it is."""
-    found = _NAME.match(name)
+    found = re.match(_NAME, name)
     if not found or not name.isprintable() or "\n" in value or "\0" in value:
         return "it is no git setting of one line"
     section, sub, key = found["section"].lower(), found["sub"], found["key"].lower()
@@ -64,7 +63,7 @@ def find_fault(name: str, value: str) -> str | None:
     if section == "url" and key == "insteadof" and sub:
         return _find_base_fault(sub)
     if section == "core" and key == "sshcommand" and not sub:
-        return None if _SSH.match(value) else "it must be ssh with its options, without shell signs"
+        return None if re.match(_SSH, value) else "it must be ssh with its options, without shell signs"
     if (section, sub) == ("filter", "lfs") and key in LFS:
         return None if value == LFS[key] else f"git-lfs itself sets {LFS[key]}"
     return "only http.*, credential.*, url.<base>.insteadOf, core.sshCommand and filter.lfs.* are"
@@ -74,7 +73,7 @@ def bases_of(pairs: Pairs) -> dict[str, tuple[str, ...]]:
     """For each base of `url.<base>.insteadOf` the beginnings that it stands in for."""
     bases: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
-        found = _NAME.match(name)
+        found = re.match(_NAME, name)
         if found and found["section"].lower() == "url" and found["sub"]:
             bases[found["sub"]] = (*bases.get(found["sub"], ()), value)
     return bases
@@ -86,7 +85,7 @@ def secrets_in(pairs: Pairs) -> tuple[str, ...]:
     for name, value in pairs:
         if name.lower().endswith(".extraheader"):
             secrets += [value, value.partition(":")[2].strip(), value.rpartition(" ")[2]]
-        user = _USERINFO.search(value)
+        user = re.search(_USERINFO, value)
         if user:
             secrets += [user["user"], user["user"].partition(":")[2]]
     return tuple(secret for secret in secrets if len(secret) > 3)
@@ -97,7 +96,7 @@ def _find_http_fault(sub: str | None, key: str) -> str | None:
         return "certificates are always checked; name the CA file in http.sslCAInfo"
     if key not in HTTP:
         return "of http, only ways through (proxy, CA, certificate, header) are"
-    return "a remote's address holds no credentials" if sub and _USERINFO.search(sub) else None
+    return "a remote's address holds no credentials" if sub and re.search(_USERINFO, sub) else None
 
 
 def _find_base_fault(base: str) -> str | None:
@@ -124,4 +123,4 @@ def _flatten(table: Mapping[str, object], above: str = "") -> Iterator[tuple[str
 
 
 def _shown(name: str) -> str:
-    return _USERINFO.sub("//****@", "".join(char if char.isprintable() else "?" for char in name[:200]))
+    return re.sub(_USERINFO, "//****@", "".join(char if char.isprintable() else "?" for char in name[:200]))
