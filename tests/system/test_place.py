@@ -160,6 +160,17 @@ def test_a_name_that_is_no_app_s_leads_to_no_folder_and_is_told(machine: Machine
         machine.find(machine.checkout("one", name))
 
 
+@pytest.mark.parametrize("name", ["/../elsewhere", "Sessions", "a/b", "sessions\n"])
+def test_a_name_that_is_no_app_s_leads_to_no_folder_whoever_says_it(machine: Machine, name: str) -> None:
+    folder = machine.home / f".{name}"
+    folder.mkdir(parents=True)
+    (folder / "host.toml").write_text("")
+    with pytest.raises(AppNotHere):
+        machine.find(machine.home, app=name)
+    with pytest.raises(AppUnknown):
+        machine.find(machine.checkout("one"), {"NEWLEAF_APP__NAME": name})
+
+
 def test_a_file_that_cannot_be_parsed_is_told_with_its_line(machine: Machine) -> None:
     top = machine.checkout("one")
     (top / "newleaf.toml").write_text("[app]\nname = sessions\n")
