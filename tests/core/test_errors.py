@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import string
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,6 +105,16 @@ def test_a_fact_that_is_not_given_stays_visible_and_hides_no_failure(kind: type[
     for name in names_in(kind.cure):
         assert "{" + name + "}" in error.advice
     assert error.as_record()["code"] == kind.code
+
+
+def test_where_python_leaves_docstrings_out_the_failure_is_still_said() -> None:
+    program = """if True:
+        from newleaf.core.errors import CommandFailed, FolderGone
+        print(CommandFailed(what="git fetch", status=128, output="no such host").message)
+        print(FolderGone().message)
+    """
+    said = subprocess.run([sys.executable, "-OO", "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == ["command failed: git fetch: 128: no such host", "folder gone"]
 
 
 def test_a_number_is_told_without_needless_digits() -> None:

@@ -27,6 +27,10 @@ class NewleafError(Exception):
     def message(self) -> str:
         """What happened and where, in one line or a short paragraph."""
         template = " ".join((type(self).__doc__ or "").split())
+        if not template:
+            # Python was told to leave docstrings out (-OO): what is known is still said.
+            words = [self.code.replace("_", " "), *map(str, self.facts.values())]
+            return ": ".join(words)
         return template.format_map(_Facts(self.facts))
 
     @property
