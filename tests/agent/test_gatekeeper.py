@@ -13,9 +13,8 @@ from msgspec.structs import replace
 from newleaf.agent.gatekeeper import GateFacts, Gatekeeper
 from newleaf.agent.idle import IdleSources, ask_idle
 from newleaf.agent.jobs import busy
-from newleaf.core.errors import RestartBudgetSpent
 from newleaf.core.gates import ORDER, Unknown
-from newleaf.core.job_errors import AppBusy
+from newleaf.core.job_errors import AppBusy, RestartBudgetSpent
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.release import CommitId, Release
 from newleaf.core.requests import Request

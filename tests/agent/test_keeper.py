@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from newleaf.agent.keeper import Keeper
-from newleaf.core.errors import CommandFailed, CorruptFile, LauncherMissing, NewerSchema
+from newleaf.core.errors import CommandFailed, CorruptFile, NewerSchema
+from newleaf.core.job_errors import LauncherMissing
 from newleaf.core.ports import Restarted
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.settings.sections import Restart

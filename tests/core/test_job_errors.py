@@ -7,7 +7,15 @@ import pytest
 from newleaf.core import job_errors
 from newleaf.core.errors import NewleafError
 
-FACTS = {"reason": "job 17 runs", "host": "leases.example.org", "path": "/state", "program": "job"}
+FACTS = {
+    "reason": "job 17 runs",
+    "host": "leases.example.org",
+    "path": "/state",
+    "program": "job",
+    "count": 5,
+    "span": "30m",
+    "until": "13:00",
+}
 KINDS = [
     found
     for found in vars(job_errors).values()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from newleaf.core.errors import InconsistentError, RefusedError, RestartBudgetSpent
+from newleaf.core.errors import InconsistentError, RefusedError
+from newleaf.core.job_errors import RestartBudgetSpent
 from newleaf.core.records import Waiting
 from newleaf.core.requests import Request
 from newleaf.core.states import State
@@ -322,6 +324,29 @@ def test_killed_at_any_step_the_next_update_arrives(host: SimulatedHost, step: s
     assert host.live_release.commit == host.dependencies == commit_of("b")
     assert host.applied == list(host.migrations)
     assert states_of(host)[-1] == "done"
+
+
+@pytest.mark.parametrize("step", ["fetch", "place b", "install b", "migrate 1.1.0/001_a.py", "activate b"])
+def test_what_the_system_refuses_is_a_failure_like_any_other(host: SimulatedHost, step: str) -> None:
+    """lessons.md L2, L24"""
+    host.migrations = ("1.1.0/001_a.py",)
+    host.fails[step] = OSError(errno.ENOSPC, "No space left on device", "/data/file")
+    result = host.transaction().update(REQUEST)
+    assert (result.outcome, result.errors[0]["code"]) == ("failed", "disk_full")
+    assert states_of(host)[-1] == "failed"
+    assert (host.live_release.commit, host.dependencies) == (commit_of("a"), commit_of("a"))
+    assert host.words[-1] == "update_failed"
+
+
+def test_a_way_back_that_the_system_refuses_is_for_a_person(host: SimulatedHost) -> None:
+    host.fails["install b"] = SimulatedFailure(step="install b")
+    host.fails["place a"] = OSError(errno.EACCES, "Permission denied", "/app/app.py")
+    result = host.transaction().update(REQUEST)
+    assert (result.outcome, result.errors[0]["code"]) == ("inconsistent", "host_refused")
+    assert states_of(host)[-1] == "revert"
+    del host.fails["place a"]
+    assert host.transaction().update(REQUEST).outcome == "failed"
+    assert host.live_release.commit == commit_of("a")
 
 
 @pytest.mark.parametrize("step", ["restore", "place a", "install a", "activate a"])

@@ -19,9 +19,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from newleaf.core.durations import Rate, format_duration
-from newleaf.core.errors import NewleafError, RestartBudgetSpent
+from newleaf.core.errors import NewleafError
 from newleaf.core.gates import Facts, GateReport, Idle, Unknown, is_lease_due, judge, survey
-from newleaf.core.job_errors import AppBusy
+from newleaf.core.job_errors import AppBusy, RestartBudgetSpent
 from newleaf.core.records import AttemptRecord, Waiting, short_stamp
 from newleaf.core.release import Release
 from newleaf.core.requests import Request

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from newleaf.core.errors import CorruptFile, LauncherMissing
+from newleaf.core.errors import CorruptFile
+from newleaf.core.job_errors import LauncherMissing
 from newleaf.core.ports import Restarted
 from newleaf.core.records import AttemptRecord
 from newleaf.core.release import CommitId, Release

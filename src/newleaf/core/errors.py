@@ -304,13 +304,6 @@ class ImpossibleMove(InconsistentError):
     cure = "this is a defect in newleaf; please report it with the journal.jsonl of this host"
 
 
-class RestartBudgetSpent(InconsistentError):
-    """the daemon was restarted {count} times in {span}: no more restarts before {until}"""
-
-    code = "restart_budget_spent"
-    cure = "see `newleaf history` for why it restarts so often; restart.budget sets the limit"
-
-
 # --- which app ----------------------------------------------------------------------------
 
 
@@ -340,13 +333,6 @@ class CheckoutMoved(UsageError):
 
     code = "checkout_moved"
     cure = "go to {known}; to move the deployment here, change `checkout` in {identity}"
-
-
-class LauncherMissing(UsageError):
-    """restart.mode is launcher, but no launcher runs this app"""
-
-    code = "launcher_missing"
-    cure = "set restart.mode to exit, sigterm, command or none"
 
 
 # --- verification -------------------------------------------------------------------------

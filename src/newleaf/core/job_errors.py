@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newleaf.core.errors import CorruptFile, FailedError, NewleafError
+from newleaf.core.errors import CorruptFile, FailedError, InconsistentError, NewleafError, UsageError
 
 
 class AppBusy(NewleafError):
@@ -53,3 +53,17 @@ class JobNotExecutable(FailedError):
 
     code = "job_not_executable"
     exit_code = 126
+
+
+class RestartBudgetSpent(InconsistentError):
+    """the daemon was restarted {count} times in {span}: no more restarts before {until}"""
+
+    code = "restart_budget_spent"
+    cure = "see `newleaf history` for why it restarts so often; restart.budget sets the limit"
+
+
+class LauncherMissing(UsageError):
+    """restart.mode is launcher, but no launcher runs this app"""
+
+    code = "launcher_missing"
+    cure = "set restart.mode to exit, sigterm, command or none"

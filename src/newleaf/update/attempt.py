@@ -11,15 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from newleaf.core.errors import (
-    InconsistentError,
-    LeftByHand,
-    NewleafError,
-    RefusedError,
-    RestartBudgetSpent,
-    TooManyRecords,
-)
-from newleaf.core.job_errors import AppBusy
+from newleaf.core.errors import InconsistentError, LeftByHand, NewleafError, RefusedError, TooManyRecords
+from newleaf.core.job_errors import AppBusy, RestartBudgetSpent
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.requests import Request
