@@ -221,6 +221,15 @@ def test_a_wrong_setting_of_the_checkout_is_named(deployment: Deployment, situat
     assert untouched(deployment, before)
 
 
+def test_an_app_s_name_with_a_path_in_it_makes_no_folder(deployment: Deployment) -> None:
+    deployment.checkout.write("newleaf.toml", settings_text("../../outside"))
+    for verb in ("status", "update", "busy -- true"):
+        code, _, errors = deployment.text(*verb.split())
+        assert (code, "app.name" in errors) == (2, True), errors
+    assert list(deployment.home.iterdir()) == []
+    assert not list(deployment.folder.glob("**/outside*"))
+
+
 VARIABLES = {
     "NEWLEAF_DEPLOYMENT__CHANEL": ("beta", "NEWLEAF_DEPLOYMENT__CHANNEL"),
     "NEWLEAF_DEPLOYMENT__CHANNEL": ("nightly", "NEWLEAF_DEPLOYMENT__CHANNEL"),

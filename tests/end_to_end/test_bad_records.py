@@ -225,7 +225,8 @@ WRITTEN_BY: dict[str, tuple[str, ...]] = {
 def test_nothing_is_written_through_a_link(deployment: Deployment, name: str) -> None:
     """threats.md T20"""
     other, path = deployment.folder / "precious", deployment.state / name
-    other.write_text("# kept\n")
+    # Somebody else's, but such that it could be read, and written on.
+    other.write_bytes(path.read_bytes() if path.exists() else b"")
     before = (other.read_bytes(), other.stat().st_mtime_ns, other.stat().st_mode)
     path.unlink(missing_ok=True)
     path.symlink_to(other)

@@ -206,6 +206,26 @@ def test_a_token_that_the_remote_repeats_is_masked_everywhere(deployment: Deploy
     assert [path for path, content in everything_written(deployment) if CANARY.encode() in content] == []
 
 
+def test_a_token_in_git_s_last_words_is_masked_everywhere(deployment: Deployment) -> None:
+    """threats.md T29: failing git with it in stderr."""
+    token, talker = deployment.folder / "token", deployment.folder / "ssh"
+    token.write_text(f"{CANARY}\n")
+    token.chmod(0o600)
+    talker.write_text(f"#!/bin/sh\necho 'fatal: {CANARY} is no good here' >&2\nexit 255\n")
+    talker.chmod(0o755)
+    deployment.host_settings(
+        f'[source]\nurl = "ssh://git@git.invalid/remote.git"\ntoken_file = "{token}"\n'
+        f'[source.git_config]\n"core.sshCommand" = "{talker}"\n'
+    )
+    failed = deployment.run("update")
+    assert (failed.code, failed.outcome) == (1, "failed")
+    assert "**** is no good here" in failed.record["errors"][0]["message"]
+    for verb in ("update", "status", "why", "history"):
+        _, output, errors = deployment.text(verb)
+        assert CANARY not in output + errors, verb
+    assert [path for path, content in everything_written(deployment) if CANARY.encode() in content] == []
+
+
 # --- what is sent ---------------------------------------------------------------------------
 
 TREES: dict[str, Content] = {

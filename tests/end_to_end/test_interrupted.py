@@ -230,6 +230,14 @@ def test_standard_streams_that_are_closed_do_no_harm(tmp_path: Path, redirection
     assert deployment.head() == commit
 
 
+def test_what_is_printed_to_a_closed_stream_does_not_land_in_a_file(tmp_path: Path) -> None:
+    deployment = Deployment.make(tmp_path)
+    words = ["sh", "-c", 'exec "$@" >&-', "sh", *deployment.words()]
+    process = deployment.start("busy", "--", "echo", "a job's output", program=words)
+    process.communicate(timeout=60)
+    assert b"a job's output" not in (deployment.state / "busy.lock").read_bytes()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
 @pytest.mark.parametrize("verb", [["status"], ["status", "--json"], ["history"], ["config", "--json"]])
 def test_an_output_that_takes_nothing_is_a_failure_in_one_line(tmp_path: Path, verb: list[str]) -> None:

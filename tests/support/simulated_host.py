@@ -59,7 +59,7 @@ class SimulatedHost:
     mode: str = "none"
     reported: Release | None = None
     gates: dict[str, list[Waiting]] = field(default_factory=dict)
-    fails: dict[str, NewleafError] = field(default_factory=dict)
+    fails: dict[str, Exception] = field(default_factory=dict)
     kill_at: str | None = None
     calls: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
