@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -180,7 +180,20 @@ def main() -> None:
         # Ignored signals stay ignored: that is how `nohup` works.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _stop)
-    sys.exit(run(sys.argv[1:]))
+    _leave(run(sys.argv[1:]))
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process at once: to take the interpreter down first costs a verb 6 ms, and gains nothing."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            # None for one that was closed when Python started.
+            if stream is not None:
+                stream.flush()
+    except OSError:
+        # Python itself says what could not be written.
+        sys.exit(code)
+    os._exit(code)
 
 
 def _open_standard_streams() -> None:

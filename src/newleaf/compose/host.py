@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -43,14 +42,20 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(eq=False)
 class Host:
     """One app on this host, and every part that works for it."""
 
-    place: Place
-    sources: Sources
-    watch: Watch = field(default=lambda _: None)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    def __init__(
+        self,
+        place: Place,
+        sources: Sources,
+        watch: Watch = lambda _: None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.place = place
+        self.sources = sources
+        self.watch = watch
+        self.environ = environ
 
     # --- what it is ---------------------------------------------------------------------
 
