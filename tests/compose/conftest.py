@@ -1,8 +1,7 @@
-"""What the tests of compose share: a deployment, and standing in it."""
+"""What the tests of compose share: a deployment in whose checkout this very process stands."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,10 @@ from tests.support.deployment import Deployment
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """An app on a host whose home is empty; the test stands in its checkout."""
+    """An app at version 1.0.0 on channel alpha; this process is its user's, and stands in its checkout."""
     made = Deployment.make(tmp_path)
-    for name in [name for name in os.environ if name.startswith("NEWLEAF_")]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(made.home))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(made.home / ".config"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.delenv("NEWLEAF_STATE_DIR", raising=False)
     monkeypatch.chdir(made.checkout.path)
     return made

@@ -1,74 +1,224 @@
-"""Which app is meant, and a daemon that reports itself."""
+"""Putting parts together: the app that is meant, who says its settings, and a daemon's report."""
 
 from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from newleaf import compose
-from newleaf.core.errors import AppUnknown, StateDirectoryUnsafe
+from newleaf.core.errors import AppUnknown, SettingsInvalid, UsageError
 from newleaf.core.settings.fragments import GivenSettings
 from newleaf.system.place import Unnamed
 from tests.support.deployment import Deployment
 
+REPORTING = """\
+import sys
+import newleaf
 
-def test_standing_in_the_checkout_its_app_is_meant(deployment: Deployment) -> None:
+newleaf.ready()
+print(*sys.modules)
+"""
+
+
+def program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on this process counts as the program that was started from `path`."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(path), raising=False)
+
+
+def loaded_by(deployment: Deployment, text: str) -> set[str]:
+    """The modules that a fresh interpreter, standing in the checkout, has loaded after `text`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{text}\nimport sys\nprint(*sys.modules)"],
+        cwd=deployment.checkout.path,
+        env=deployment.variables,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return {name for name in done.stdout.split() if name.startswith("newleaf.")}
+
+
+# --- the host ---------------------------------------------------------------------------
+
+
+def test_the_host_is_that_of_the_current_folder(deployment: Deployment) -> None:
     host = compose.host(Unnamed())
     assert (host.name, host.state) == ("sessions", deployment.state)
-    assert host.folder == deployment.checkout.path
+    assert host.place.top == deployment.checkout.path
+    assert deployment.state.stat().st_mode & 0o777 == 0o700
 
 
-def test_standing_nowhere_with_no_app_noted_says_so(
-    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_or_of_the_folder_that_is_given(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(deployment.folder)
+    assert compose.host(Unnamed(), folder=deployment.checkout.path).name == "sessions"
     with pytest.raises(AppUnknown):
         compose.host(Unnamed())
 
 
-def test_a_state_directory_that_others_may_write_is_refused(deployment: Deployment) -> None:
-    """threats.md T21"""
-    deployment.state.mkdir(mode=0o777)
+def test_later_sources_outrank_earlier_ones(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def poll() -> float:
+        return compose.host(Unnamed(), given).settings.watch.poll_seconds
+
+    given = None
+    assert poll() == 300
+    file = deployment.checkout.path / "newleaf.toml"
+    file.write_text(file.read_text() + "[watch]\npoll_seconds = 10\n")
+    assert poll() == 10
+    deployment.host_settings("[watch]\npoll_seconds = 20\n")
+    assert poll() == 20
+    given = GivenSettings(watch={"poll_seconds": 30}).fragment
+    assert poll() == 30
+    monkeypatch.setenv("NEWLEAF_WATCH__POLL_SECONDS", "40")
+    assert poll() == 40
+
+
+def test_settings_given_in_code_rank_as_the_hosts(deployment: Deployment) -> None:
+    given = GivenSettings(deployment={"channel": "beta"}).fragment
+    assert compose.host(Unnamed(), given).settings.deployment.channel == "beta"
+
+
+def test_the_apps_tracked_file_cannot_choose_for_the_host(deployment: Deployment) -> None:
+    file = deployment.checkout.path / "newleaf.toml"
+    file.write_text(file.read_text() + '[deployment]\nchannel = "beta"\n')
+    with pytest.raises(SettingsInvalid, match=r"deployment\.channel"):
+        _ = compose.host(Unnamed()).settings
+
+
+def test_an_unsafe_state_directory_is_refused_before_anything_is_read(deployment: Deployment) -> None:
+    deployment.state.mkdir()
     deployment.state.chmod(0o777)
-    with pytest.raises(StateDirectoryUnsafe) as raised:
+    with pytest.raises(UsageError, match="state directory"):
         compose.host(Unnamed())
-    assert f"chmod 700 {deployment.state}" in raised.value.advice
 
 
-def test_settings_given_in_code_rank_as_the_host_s(deployment: Deployment) -> None:
-    deployment.host_settings('[deployment]\nchannel = "alpha"\n')
-    given = GivenSettings(deployment={"channel": "beta"})
-    assert compose.host(Unnamed(), given.fragment).settings.deployment.channel == "beta"
+def test_making_a_host_loads_no_tool_of_the_outside(deployment: Deployment) -> None:
+    deployment.host_settings("")
+    loaded = loaded_by(
+        deployment,
+        "from newleaf import compose; from newleaf.system.place import Unnamed; compose.host(Unnamed())",
+    )
+    assert "newleaf.compose.host" in loaded
+    tools = ("newleaf.system.git", "newleaf.system.http", "newleaf.system.worktree", "newleaf.system.github")
+    assert not loaded & {*tools, "newleaf.system.known_apps"}
+    assert not any(name.startswith(("newleaf.agent.", "newleaf.update.")) for name in loaded)
 
 
-def test_a_daemon_on_a_machine_without_a_deployment_reports_nothing(
-    deployment: Deployment, caplog: pytest.LogCaptureFixture
-) -> None:
-    compose.ready()
-    assert not deployment.state.exists()
-    assert not caplog.records
+# --- ready ------------------------------------------------------------------------------
 
 
-def test_a_daemon_is_recorded_with_the_commit_that_it_has_loaded(
+def test_a_daemon_reports_its_pid_and_the_commit_it_has_loaded(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """lessons.md L1"""
-    monkeypatch.setattr("__main__.__file__", str(deployment.checkout.path / "app.py"), raising=False)
-    deployment.state.mkdir(mode=0o700)
+    deployment.host_settings("")
+    program(deployment.checkout.path / "app.py", monkeypatch)
     compose.ready()
-    record = deployment.record("daemon.pid")
-    assert (record["pid"], record["commit"]) == (os.getpid(), deployment.head())
-    assert deployment.record("status.json")["status"] == "deployed"
+    assert deployment.record("daemon.pid")["pid"] == os.getpid()
+    assert deployment.record("status.json")["running"]["commit"] == deployment.head()
 
 
-def test_a_report_that_cannot_be_made_is_logged_and_never_raised(
+def test_the_tree_is_the_programs_not_the_current_folders(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.host_settings("")
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    monkeypatch.chdir(deployment.folder)
+    compose.ready()
+    assert deployment.record("status.json")["running"]["commit"] == deployment.head()
+
+
+def test_a_program_from_elsewhere_reports_the_tree_it_stands_in(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.host_settings("")
+    program(deployment.folder / "bin" / "daemon", monkeypatch)
+    compose.ready()
+    assert deployment.record("daemon.pid")["pid"] == os.getpid()
+
+
+def test_where_newleaf_deploys_nothing_it_does_nothing(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("__main__.__file__", str(deployment.checkout.path / "app.py"), raising=False)
-    deployment.host_settings("no toml")
-    with caplog.at_level(logging.WARNING, "newleaf"):
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    compose.ready()
+    assert not deployment.state.exists()
+    program(deployment.folder / "daemon.py", monkeypatch)
+    monkeypatch.chdir(deployment.folder)
+    compose.ready()
+    assert list(deployment.home.iterdir()) == []
+    assert caplog.records == []
+
+
+def test_a_named_state_directory_says_that_newleaf_deploys_it(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = deployment.folder / "state"
+    monkeypatch.setenv("NEWLEAF_STATE_DIR", str(state))
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    compose.ready()
+    assert (state / "daemon.pid").exists()
+
+
+def test_settings_of_the_daemons_own_count_in_its_report(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.host_settings("")
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    compose.ready(GivenSettings(deployment={"channel": "beta"}))
+    assert deployment.record("status.json")["channel"] == "beta"
+
+
+@pytest.mark.parametrize("text", ["[app\n", '[app]\nname = "sessions"\ncolor = 1\n'])
+def test_broken_settings_are_logged_and_never_raised(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    deployment.host_settings("")
+    monkeypatch.setenv("NEWLEAF_STATE_DIR", str(deployment.state))
+    (deployment.checkout.path / "newleaf.toml").write_text(text)
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    with caplog.at_level(logging.WARNING, logger="newleaf"):
         compose.ready()
-    assert "host.toml" in caplog.text
+    (record,) = caplog.records
+    assert record.name == "newleaf"
+    assert record.getMessage().startswith("not reported as ready: ")
+
+
+def test_a_state_directory_that_cannot_be_written_is_logged_and_never_raised(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = deployment.folder / "file"
+    file.write_text("")
+    monkeypatch.setenv("NEWLEAF_STATE_DIR", str(file / "state"))
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    with caplog.at_level(logging.WARNING, logger="newleaf"):
+        compose.ready()
+    assert len(caplog.records) == 1
+
+
+def test_a_report_loads_what_it_needs_alone(deployment: Deployment) -> None:
+    deployment.host_settings("")
+    path = deployment.checkout.path / "reporting.py"
+    path.write_text(REPORTING)
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        cwd=deployment.folder,
+        env=deployment.variables,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    loaded = set(done.stdout.split())
+    assert "newleaf.agent.readiness" in loaded
+    assert deployment.record("daemon.pid")["pid"]
+    assert not loaded & {
+        "click",
+        "newleaf.update.transaction",
+        "newleaf.system.http",
+        "newleaf.agent.watcher",
+    }
