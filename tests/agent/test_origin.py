@@ -153,7 +153,8 @@ def test_a_tag_is_brought_by_its_full_name_and_keeps_its_version(scene: Scene) -
     remote = scene.host.remote
     commit = remote.commit({"pyproject.toml": '[project]\nversion = "0.0.0"\n'})
     remote.tag("v1.1.0", commit)
-    remote.git("update-ref", "refs/heads/v1.1.0", remote.id_of("main~1"))
+    for other in ("refs/v1.1.0", "refs/heads/v1.1.0"):
+        remote.git("update-ref", other, remote.id_of("main~1"))
     target = Release(commit, "1.1.0", "v1.1.0")
     assert scene.origin().fetch(target) == target
     assert scene.host.git.has(commit)
