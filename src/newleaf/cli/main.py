@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -180,20 +180,7 @@ def main() -> None:
         # Ignored signals stay ignored: that is how `nohup` works.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _stop)
-    _leave(run(sys.argv[1:]))
-
-
-def _leave(code: int) -> NoReturn:
-    """Ends the process at once: to take the interpreter down first costs a verb 6 ms, and gains nothing."""
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            # None for one that was closed when Python started.
-            if stream is not None:
-                stream.flush()
-    except OSError:
-        # Python itself says what could not be written.
-        sys.exit(code)
-    os._exit(code)
+    sys.exit(run(sys.argv[1:]))
 
 
 def _open_standard_streams() -> None:
