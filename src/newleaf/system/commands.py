@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -99,7 +101,9 @@ class Runner(Struct):
             if self.on_start:
                 self.on_start(child.pid)
             _converse(child, command, gathered, deadline)
-            status = child.wait(timeout=max(0.1, deadline - time.monotonic()))
+            seconds_left = max(0.1, deadline - time.monotonic())
+            _await_end(child, seconds_left)
+            status = child.wait(timeout=seconds_left)
         except subprocess.TimeoutExpired as error:
             seconds, lines = command.timeout_seconds, gathered.tail
             raise CommandTimedOut(what=command.what, seconds=seconds, lines=lines) from error
@@ -273,6 +277,18 @@ def _spawn(command: Command) -> subprocess.Popen[bytes]:
     finally:
         if command.channel:
             os.close(command.channel.theirs)
+
+
+def _await_end(child: subprocess.Popen[bytes], seconds: float) -> None:
+    """Waits for the child to end, or so long, where the kernel tells: `Popen.wait` naps between its looks."""
+    if sys.platform == "linux" and hasattr(os, "pidfd_open") and child.returncode is None:
+        descriptor = os.pidfd_open(child.pid)
+        try:
+            end = select.poll()
+            end.register(descriptor, select.POLLIN)
+            end.poll(seconds * 1000)
+        finally:
+            os.close(descriptor)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
