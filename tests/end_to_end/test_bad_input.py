@@ -221,11 +221,16 @@ def test_a_wrong_setting_of_the_checkout_is_named(deployment: Deployment, situat
     assert untouched(deployment, before)
 
 
-def test_an_app_s_name_with_a_path_in_it_makes_no_folder(deployment: Deployment) -> None:
-    deployment.checkout.write("newleaf.toml", settings_text("../../outside"))
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_an_app_s_name_with_a_path_in_it_makes_no_folder(deployment: Deployment, by_variable: bool) -> None:
+    if by_variable:
+        deployment.environment["NEWLEAF_APP__NAME"] = "../../outside"
+    else:
+        deployment.checkout.write("newleaf.toml", settings_text("../../outside"))
     for verb in ("status", "update", "busy -- true"):
         code, _, errors = deployment.text(*verb.split())
-        assert (code, "app.name" in errors) == (2, True), errors
+        assert code == 2
+        assert "app.name" in errors or "which app is meant" in errors, errors
     assert list(deployment.home.iterdir()) == []
     assert not list(deployment.folder.glob("**/outside*"))
 
