@@ -60,6 +60,11 @@ def test_bytes_that_are_no_text_are_told_as_well_as_can_be(log: UpdateLog, tmp_p
     assert lines(tmp_path) == ["2026-11-20T12:00:00Z file na?ve"]
 
 
+def test_what_would_command_a_terminal_is_not_kept(log: UpdateLog, tmp_path: Path) -> None:
+    log.write("\x1b[2J\x1b]0;title\x07 \x1b[32mdone\x1b[0m")
+    assert lines(tmp_path) == ["2026-11-20T12:00:00Z ?[2J?]0;title? \x1b[32mdone\x1b[0m"]
+
+
 def fill(path: Path) -> None:
     path.mkdir()
 

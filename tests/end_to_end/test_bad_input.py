@@ -60,6 +60,12 @@ WORDS = {
     "an app that is not here": (["--app", "unheard-of", "status"], "unheard-of"),
     "an app's name with a path in it": (["--app", "../../etc", "status"], "../../etc"),
     "a state directory that is a file": (["--state-dir", "/dev/null", "status"], "/dev/null"),
+    "an app without a name": (["--app", "", "status"], "is a variable not set?"),
+    "a state directory without a name": (["--state-dir", "", "status"], "is a variable not set?"),
+    "a version that is not set": (["update", "--to", ""], "is a variable not set?"),
+    "a way back that is not set": (["rollback", "--to", ""], "is a variable not set?"),
+    "a pin that is not set": (["pin", ""], "is a variable not set?"),
+    "a wait of no time at all": (["update", "--wait", "nan"], "nan"),
     "a job without a command": (["busy", "--"], "COMMAND"),
 }
 
@@ -89,7 +95,6 @@ BRANCHES = [
     "a b",
     "ma:in",
     "x" * 300,
-    "",
     "main.lock",
     "\x1b[31mred",
 ]
@@ -139,6 +144,15 @@ def test_for_people_a_failure_is_a_line_and_its_cure_on_standard_error(deploymen
     assert (code, output) == (2, "")
     assert errors.splitlines()[0] == "newleaf: there is no verb 'updat'; did you mean `newleaf update`?"
     assert "\x1b" not in errors, "no colours into a pipe"
+
+
+def test_what_the_remote_says_does_not_command_the_terminal(deployment: Deployment) -> None:
+    """A commit's subject is anybody's text."""
+    deployment.remote.commit({"app.py": "print('1.2.0')\n"}, "Harmless\x1b]0;pwned\x07\x1b[2J\r change")
+    code, output, _ = deployment.text("update")
+    assert code == 0
+    assert "Harmless?]0;pwned??[2J? change" in output
+    assert not set("\x1b\x07\r") & set(output)
 
 
 def test_outside_any_app_the_apps_of_this_machine_are_listed(deployment: Deployment) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from newleaf.core.records import short_stamp
+from newleaf.core.texts import defused
 from newleaf.system.files import PRIVATE_FILE, PRIVATE_FOLDER
 
 FILE = "logs/update.log"
@@ -28,7 +29,8 @@ class UpdateLog(Struct, frozen=True):
     def write(self, text: str) -> None:
         """Appends `text`, a line or several."""
         path = self.state / FILE
-        lines = "".join(f"{short_stamp(self.now())} {line}\n" for line in text.splitlines() if line.strip())
+        told = (line for line in defused(text).splitlines() if line.strip())
+        lines = "".join(f"{short_stamp(self.now())} {line}\n" for line in told)
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             self._rotate(path)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from newleaf.core.errors import NewleafError, OutputLost
+from newleaf.core.texts import defused
 
 if TYPE_CHECKING:
     from newleaf.compose import Host
@@ -53,7 +54,7 @@ class Invocation:
         self.answered = True
         for line in (_encode({"schema": SCHEMA, **record}),) if self.json else lines:
             try:
-                click.echo(line)
+                click.echo(line if self.json else defused(line))
             except BrokenPipeError:
                 # Who read has gone; what was done, and its exit code, is not changed by that.
                 silence(sys.stdout)
@@ -79,7 +80,7 @@ class Invocation:
     def say(text: str) -> None:
         """A line that is no part of the answer; lost when nobody can hear it."""
         try:
-            click.echo(text, err=True)
+            click.echo(defused(text), err=True)
         except OSError:
             silence(sys.stderr)
 

@@ -65,6 +65,25 @@ SIGNALLED = 128
 """Added to a signal's number, it is the exit code of a verb that the signal ended."""
 
 
+class Filled(click.types.StringParamType):
+    """A word that is not empty: an empty one is a variable that somebody forgot to set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).strip():
+            self.fail("it is empty; is a variable not set?", param, ctx)
+        return value
+
+
+class Folder(click.Path):
+    """A folder, with a name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(FILLED.convert(value, param, ctx), param, ctx)
+
+
+FILLED = Filled()
+
+
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def remember(context: click.Context, _: click.Parameter, value: Any) -> None:
         invocation = context.ensure_object(Invocation)
@@ -76,11 +95,11 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None
 
 def _shared_options() -> list[click.Option]:
     """The options that every verb takes, before or after its name."""
-    folder = click.Path(path_type=Path, file_okay=False)
+    folder = Folder(path_type=Path, file_okay=False)
     file = click.Path(path_type=Path, dir_okay=False, exists=True)
     declared: list[tuple[str, str, dict[str, Any]]] = [
         ("--json", "json", {"is_flag": True, "help": "One JSON object on standard output."}),
-        ("--app", "app", {"metavar": "NAME", "help": "The app: its state lies in ~/.NAME."}),
+        ("--app", "app", {"type": FILLED, "metavar": "NAME", "help": "The app: its state lies in ~/.NAME."}),
         ("--state-dir", "state_dir", {"type": folder, "help": "The state directory."}),
         ("--config", "config", {"type": file, "help": "Another newleaf.toml, or host.toml."}),
     ]
@@ -138,6 +157,9 @@ class Verbs(click.Group):
             option for option in (*_shared_options(), _help_option()) if option.opts[0] not in names
         ]
         command.add_help_option = False
+        for parameter in command.params:
+            if parameter.type is click.STRING and parameter.default != "":
+                parameter.type = FILLED
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
