@@ -56,6 +56,7 @@ class Host:
         self.sources = sources
         self.watch = watch
         self.environ = environ
+        self._names: dict[CommitId, Release] = {}
 
     # --- what it is ---------------------------------------------------------------------
 
@@ -220,8 +221,11 @@ class Host:
 
     def _name(self, commit: CommitId) -> Release:
         """A commit with the version by which this host knows it."""
-        known = next((a.target for a in reversed(self.journal().attempts) if a.target.commit == commit), None)
-        return known or Release(commit, self.origin.version_of(commit))
+        if commit not in self._names:
+            attempts = reversed(self.journal().attempts)
+            known = next((a.target for a in attempts if a.target.commit == commit), None)
+            self._names[commit] = known or Release(commit, self.origin.version_of(commit))
+        return self._names[commit]
 
     @cached_property
     def origin(self) -> Origin:

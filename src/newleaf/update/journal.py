@@ -19,8 +19,9 @@ from newleaf.core.release import Release
 from newleaf.core.states import State, advance
 from newleaf.system import files
 
-COMPACT_BYTES = 256 * 1024
-KEPT_ATTEMPTS = 50
+COMPACT_BYTES = 64 * 1024
+"""The journal is read at every look at the remote: so much takes 2 ms."""
+KEPT_ATTEMPTS = 20
 
 
 class Journal:
