@@ -310,8 +310,8 @@ class Git:
             raise RemoteTimedOut(url=self.shown_url, seconds=limit, what=what) from error
         if finished.status != 0:
             free = files.size(shutil.disk_usage(self.repository.folder).free)
-            store = str(self.repository.store)
-            raise Failure(self.access.url, finished.tail, finished.status, free, store).as_error()
+            folder = str(self.repository.folder)
+            raise Failure(self.access.url, finished.tail, finished.status, free, folder).as_error()
         return finished
 
     def _run(self, argv: Sequence[str], environment: Mapping[str, str], stdin: str, at: At) -> Finished:
