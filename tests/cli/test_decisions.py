@@ -23,6 +23,11 @@ def test_a_pin_is_the_target_though_it_is_older(host: Deployment, terminal: Term
     assert terminal.run("check").outcome == "available"
 
 
+def test_a_pin_may_be_written_as_the_tag_is(host: Deployment, terminal: Terminal) -> None:
+    host.host_settings('[source]\ntag_prefix = "app-"\n')
+    assert terminal.run("pin", "app-1.0.0").record["pin"] == "1.0.0"
+
+
 def test_the_record_of_a_pin_has_the_version(terminal: Terminal) -> None:
     assert terminal.run("pin", "1.0.0").record == {"schema": 1, "outcome": "ok", "pin": "1.0.0"}
     assert terminal.run("unpin").record == {"schema": 1, "outcome": "ok", "pin": None}

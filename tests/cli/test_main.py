@@ -91,6 +91,10 @@ def test_an_unknown_verb_is_answered_with_the_nearest(terminal: Terminal, typed:
     }
 
 
+def test_however_far_off_a_verb_is_the_nearest_is_named(terminal: Terminal) -> None:
+    assert "did you mean `newleaf " in terminal.text("zzzzzzzz")[2]
+
+
 def test_no_verb_is_answered_with_the_help_and_is_wrong_use(terminal: Terminal) -> None:
     code, output, errors = terminal.text()
     assert (code, output) == (2, "")

@@ -200,6 +200,17 @@ def test_a_state_directory_that_cannot_be_written_is_logged_and_never_raised(
     assert len(caplog.records) == 1
 
 
+def test_what_the_system_refuses_is_logged_and_never_raised(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment.host_settings("")
+    program(deployment.checkout.path / ("x" * 300) / "app.py", monkeypatch)
+    with caplog.at_level(logging.WARNING, logger="newleaf"):
+        compose.ready()
+    (record,) = caplog.records
+    assert "File name too long" in record.getMessage()
+
+
 def test_a_report_loads_what_it_needs_alone(deployment: Deployment) -> None:
     deployment.host_settings("")
     path = deployment.checkout.path / "reporting.py"

@@ -10,6 +10,7 @@ import pytest
 
 from newleaf import compose
 from newleaf.compose.host import Host, now
+from newleaf.compose.parts import transaction
 from newleaf.core.errors import (
     InconsistentError,
     LockedError,
@@ -19,6 +20,7 @@ from newleaf.core.errors import (
     WrongApp,
 )
 from newleaf.core.release import CommitId
+from newleaf.core.requests import Request
 from newleaf.system.locks import update_owner
 from newleaf.system.place import Unnamed
 from tests.support.deployment import Deployment, settings_text
@@ -271,15 +273,17 @@ def test_the_signal_is_taken_away_and_may_be_gone(deployment: Deployment, host: 
 
 
 def test_the_checkouts_remote_branch_follows_where_it_is_the_same_remote(deployment: Deployment) -> None:
-    commit = deployment.release("1.1.0")
-
-    def followed() -> str:
+    def update() -> str:
+        commit = deployment.release(f"1.{len(commits) + 1}.0")
+        commits.append(commit)
+        found = fresh()
+        with found.locked("newleaf update", "to try it"):
+            assert transaction(found).update(Request("command line")).outcome == "updated"
         return deployment.checkout.git("rev-parse", "refs/remotes/origin/main")
 
-    before = followed()
-    deployment.host_settings(f'[source]\nurl = "file://{deployment.remote.path}"\n')
-    assert deployment.run("update", "--dry-run").outcome == "available"
-    assert followed() == before
-    (deployment.state / "host.toml").write_text("")
-    assert deployment.run("update").outcome in ("updated", "up_to_date")
-    assert followed() == commit
+    commits: list[str] = []
+    before = deployment.head()
+    deployment.host_settings(f'[source]\nurl = "file://{deployment.remote.path}/."\n')
+    assert update() == before
+    deployment.host_settings("")
+    assert update() == commits[-1]

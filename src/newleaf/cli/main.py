@@ -156,7 +156,6 @@ class Verbs(click.Group):
         command.params += [
             option for option in (*_shared_options(), _help_option()) if option.opts[0] not in names
         ]
-        command.add_help_option = False
         for parameter in command.params:
             if parameter.type is click.STRING and parameter.default != "":
                 parameter.type = FILLED
@@ -180,7 +179,6 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs,
     params=[*_shared_options(), _version_option(), _help_option()],
-    add_help_option=False,
     no_args_is_help=False,
 )
 def cli() -> None:
