@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -370,3 +371,24 @@ def test_a_timeout_tells_no_secret(shell: Make) -> None:
     with pytest.raises(CommandTimedOut) as error:
         Runner(secrets=(CANARY,)).run(shell(f"echo {CANARY}; sleep 66", timeout_seconds=0.3))
     assert error.value.facts["lines"] == ("****",)
+
+
+def test_where_the_kernel_tells_of_no_end_it_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, shell: Make
+) -> None:
+    """Kernels before 5.3, and some containers, refuse the call."""
+
+    def refused(_: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    # Its output is closed before it ends, so that its end is waited for.
+    assert Runner().run(shell("exec >&- 2>&-; sleep 0.05; exit 3")).status == 3
+
+
+def test_a_child_that_closed_its_output_is_waited_for_no_longer_than_its_limit(shell: Make) -> None:
+    """lessons.md L10"""
+    began = time.monotonic()
+    with pytest.raises(CommandTimedOut):
+        Runner().run(shell("exec >&- 2>&-; sleep 60", timeout_seconds=0.3))
+    assert time.monotonic() - began < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -150,6 +151,19 @@ def test_line_of_ps_is_read_in_any_width() -> None:
 
 
 def test_recorded_process_gets_the_signal(source: str, sleeper: subprocess.Popen[str]) -> None:
+    assert processes.send_signal(sleeper.pid, known(sleeper.pid), signal.SIGTERM)
+    assert sleeper.wait(timeout=10) == -signal.SIGTERM
+
+
+def test_process_is_signalled_where_the_kernel_has_no_descriptors_for_processes(
+    monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[str]
+) -> None:
+    """Kernels before 5.3, and some containers, refuse the call."""
+
+    def refused(_: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
     assert processes.send_signal(sleeper.pid, known(sleeper.pid), signal.SIGTERM)
     assert sleeper.wait(timeout=10) == -signal.SIGTERM
 

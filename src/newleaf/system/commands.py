@@ -282,7 +282,11 @@ def _spawn(command: Command) -> subprocess.Popen[bytes]:
 def _await_end(child: subprocess.Popen[bytes], seconds: float) -> None:
     """Waits for the child to end, or so long, where the kernel tells: `Popen.wait` naps between its looks."""
     if sys.platform == "linux" and hasattr(os, "pidfd_open") and child.returncode is None:
-        descriptor = os.pidfd_open(child.pid)
+        try:
+            descriptor = os.pidfd_open(child.pid)
+        except OSError:
+            # A kernel before 5.3, or a container that forbids it.
+            return
         try:
             end = select.poll()
             end.register(descriptor, select.POLLIN)

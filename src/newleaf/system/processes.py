@@ -165,14 +165,29 @@ def _wait_gone(group: int, started: str, patience_seconds: float) -> bool:
 @contextlib.contextmanager
 def _sender(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
     """What signals the process that has the number now, and, where the kernel can, no later one."""
-    if sys.platform == "linux" and hasattr(os, "pidfd_open"):
-        descriptor = os.pidfd_open(pid)
-        try:
-            yield lambda number: signal.pidfd_send_signal(descriptor, number)
-        finally:
-            os.close(descriptor)
-    else:
+    descriptor = _pidfd(pid)
+    if descriptor is None:
         yield lambda number: os.kill(pid, number)
+        return
+    try:
+        yield lambda number: signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
+
+
+def _pidfd(pid: int) -> int | None:
+    """A descriptor of the process; None where there is no such thing: kernels before 5.3, some containers.
+
+    Raises: ProcessLookupError.
+    """
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return None
 
 
 def _all_processes() -> list[Process]:
