@@ -356,6 +356,7 @@ def test_somebody_else_s_state_directory_is_refused_with_the_chown(deployment: D
         theirs = deployment.folder / "theirs"
         theirs.mkdir(mode=0o700)
         os.chown(theirs, 4711, 4711)
+    assert theirs.stat().st_uid != os.geteuid(), "it must be somebody else's, or a mistake would write there"
     answer = deployment.run("update", "--state-dir", str(theirs))
     text = require_plain(answer, 2, "usage", "state_directory_unsafe")
     assert f"chown -R {os.geteuid()} {theirs}" in text
