@@ -92,7 +92,9 @@ def test_an_unknown_verb_is_answered_with_the_nearest(terminal: Terminal, typed:
 
 
 def test_however_far_off_a_verb_is_the_nearest_is_named(terminal: Terminal) -> None:
-    assert "did you mean `newleaf " in terminal.text("zzzzzzzz")[2]
+    answer = terminal.run("zzzzzzzz")
+    assert (answer.code, answer.outcome) == (2, "usage")
+    assert "did you mean `newleaf " in answer.record["errors"][0]["message"]
 
 
 def test_no_verb_is_answered_with_the_help_and_is_wrong_use(terminal: Terminal) -> None:
