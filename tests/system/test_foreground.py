@@ -138,7 +138,7 @@ def test_interrupt_typed_at_a_terminal_reaches_the_job_once(lock: str) -> None:
     try:
         assert b"ready" in read_until(terminal, b"ready")
         os.write(terminal, b"\x03")
-        assert b"seen 2\r\n" in read_until(terminal, b"seen")
+        assert b"seen 2\r\n" in read_until(terminal, b"seen 2\r\n")
         assert child.wait(timeout=PATIENCE_SECONDS) == 0
     finally:
         child.kill()
