@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -237,29 +236,3 @@ def test_nothing_is_written_through_a_link(deployment: Deployment, name: str) ->
         assert answer.code in (0, 2, 4, 7), answer
         assert "Traceback" not in answer.errors
         assert (other.read_bytes(), other.stat().st_mtime_ns, other.stat().st_mode) == before, verb
-
-
-def no_refs(own: Path) -> None:
-    shutil.rmtree(own / "refs")
-
-
-def a_bad_config(own: Path) -> None:
-    (own / "config").write_bytes(b"[[[ nonsense")
-
-
-def an_empty_head(own: Path) -> None:
-    (own / "HEAD").write_bytes(b"")
-
-
-def nothing(own: Path) -> None:
-    shutil.rmtree(own)
-
-
-@pytest.mark.parametrize("damage", [no_refs, a_bad_config, an_empty_head, nothing])
-def test_newleaf_s_own_git_directory_is_made_anew(
-    deployment: Deployment, damage: Callable[[Path], None]
-) -> None:
-    damage(deployment.state / "git")
-    answer = deployment.run("update")
-    assert answer.outcome == "updated", answer
-    assert deployment.checkout.changes() == []

@@ -111,7 +111,6 @@ class Git:
         self._local = self._remote if promised else {**environment.local, **places}
         self._secrets = environment.secrets
         self._runner = runner
-        self._listed: tuple[CommitId, list[Entry]] | None = None
 
     # --- the remote ---------------------------------------------------------------------
 
@@ -217,15 +216,10 @@ class Git:
         return dict(self.blobs((path, f"{commit}:{path}") for path in paths))
 
     def list_tree(self, commit: CommitId, folder: str = "") -> list[Entry]:
-        """Every file below `folder` of a commit; of the last commit that was listed whole, git is not asked again."""
-        above = "" if folder in {"", "."} else f"{folder.rstrip('/')}/"
-        if self._listed and self._listed[0] == commit:
-            return [entry for entry in self._listed[1] if entry.path.startswith(above)]
-        said = self.call("ls-tree", "-r", "-z", "--full-tree", commit, *(("--", above) if above else ()))
-        found = [_read_entry(line) for line in said.decode(errors="surrogateescape").split("\0") if line]
-        if not above:
-            self._listed = commit, found
-        return found
+        """Every file below `folder` of a commit."""
+        below = ["--", f"{folder.rstrip('/')}/"] if folder not in {"", "."} else []
+        listed = self.call("ls-tree", "-r", "-z", "--full-tree", commit, *below)
+        return [_read_entry(line) for line in listed.decode(errors="surrogateescape").split("\0") if line]
 
     def tree_faults(self, commit: CommitId) -> list[str]:
         """What is wrong with the tree of a commit by the rules of `core.releases.tree_rules`."""
@@ -344,15 +338,11 @@ class Git:
         return {CommitId(fields[0]): fields[1] for fields in map(str.split, said.splitlines())}
 
     def _prepare(self) -> None:
-        """Makes the directory, or what of it is damaged; it holds nothing but what is written here."""
+        """Makes the directory on the first use; it holds nothing but what is written here."""
         folder = self.repository.folder
         for name, target in self.repository.links.items():
             _link(folder / name, target)
-        lines = ["[core]", "\trepositoryformatversion = 1", "[extensions]"]
-        lines += [f"\t{name} = {value}" for name, value in self.repository.extensions]
-        # HEAD comes last: where it is, all the rest was.
-        content = {"config": ("\n".join(lines) + "\n").encode(), "HEAD": b"ref: refs/heads/none\n"}
-        if self._is_whole(content):
+        if (folder / "HEAD").exists():
             return
         folder.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
         version = self._version()
@@ -360,18 +350,10 @@ class Git:
             raise GitTooOld(found=".".join(map(str, version)), needed=".".join(map(str, OLDEST_GIT)))
         for below in ("refs", "objects"):
             (folder / below).mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        for name, text in content.items():
-            files.write_whole(folder / name, text)
-
-    def _is_whole(self, content: Mapping[str, bytes]) -> bool:
-        """Whether git will take the directory for a repository, and for the one that is meant."""
-        folder = self.repository.folder
-        try:
-            return (folder / "refs").is_dir() and all(
-                (folder / name).read_bytes() == text for name, text in content.items()
-            )
-        except OSError:
-            return False
+        lines = ["[core]", "\trepositoryformatversion = 1", "[extensions]"]
+        lines += [f"\t{name} = {value}" for name, value in self.repository.extensions]
+        files.write_whole(folder / "config", ("\n".join(lines) + "\n").encode())
+        files.write_whole(folder / "HEAD", b"ref: refs/heads/none\n")
 
     def _version(self) -> tuple[int, ...]:
         command = Command(
@@ -381,6 +363,7 @@ class Git:
             self._local,
             LOCAL_SECONDS,
         )
+        self.repository.folder.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
         found = re.search(r"\d+(?:\.\d+)+", self._runner.check(command).text)
         return tuple(int(part) for part in found[0].split(".")) if found else (0,)
 
