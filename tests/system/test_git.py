@@ -561,6 +561,21 @@ def test_a_folder_of_a_commit_is_listed(host: Host) -> None:
     assert host.git.list_tree(head, "none") == []
     assert isinstance(entries[0], Entry)
     assert len(host.git.list_tree(head)) == len(host.git.list_tree(head, ".")) == 4
+    assert host.git.list_tree(head, "m") == entries, "the same from what is remembered"
+    assert host.git.list_tree(head, "m/v") == []
+
+
+def test_a_remembered_tree_is_never_taken_for_another(host: Host) -> None:
+    """threats.md T22"""
+    first = host.remote.commit({"a.txt": "1"})
+    second = host.remote.commit({"b.txt": "1"})
+    host.git.fetch({MAIN: second})
+    before = [entry.path for entry in host.git.list_tree(first)]
+
+    assert [entry.path for entry in host.git.list_tree(second)] == [*before, "b.txt"]
+    assert [entry.path for entry in host.git.list_tree(first)] == before
+    host.git.list_tree(first).clear()
+    assert [entry.path for entry in host.git.list_tree(first)] == before
 
 
 def test_the_newest_commit_that_touches_a_path_is_found(host: Host) -> None:

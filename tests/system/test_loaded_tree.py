@@ -10,7 +10,7 @@ import pytest
 
 from newleaf.core.errors import CorruptFile
 from newleaf.core.release import Release
-from newleaf.system.loaded_tree import RELEASE_RECORD, find_tree, read_head, read_release
+from newleaf.system.loaded_tree import RELEASE_RECORD, find_tree, read_head, read_position, read_release
 from tests.support.repositories import Checkout, Remote, Repository
 from tests.support.simulated_host import commit_of
 
@@ -28,8 +28,10 @@ def checkout(remote: Remote, tmp_path: Path) -> Checkout:
 
 
 def agrees(checkout: Checkout) -> bool:
-    """Whether git says the same."""
-    return read_head(checkout.path) == checkout.id_of()
+    """Whether git says the same, of the branch too."""
+    commit, _, branch = checkout.git("rev-parse", "HEAD", "--symbolic-full-name", "HEAD").partition("\n")
+    position = (commit, None if branch == "HEAD" else branch)
+    return read_head(checkout.path) == commit and read_position(checkout.path) == position
 
 
 def test_a_branch_that_is_checked_out_is_followed(checkout: Checkout) -> None:
@@ -40,6 +42,12 @@ def test_a_branch_that_is_checked_out_is_followed(checkout: Checkout) -> None:
 
 def test_a_detached_head_is_read_as_it_is(checkout: Checkout) -> None:
     checkout.git("checkout", "-q", "--detach")
+    assert agrees(checkout)
+
+
+def test_a_head_by_way_of_another_symbolic_ref_is_followed(checkout: Checkout) -> None:
+    checkout.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    checkout.git("symbolic-ref", "HEAD", "refs/heads/alias")
     assert agrees(checkout)
 
 

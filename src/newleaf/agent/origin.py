@@ -120,7 +120,9 @@ class Origin(Struct):
 
         Raises: CommandFailed when its objects are not here.
         """
-        return self._published.get(target.commit) or self.git.commit_time(target.commit)
+        if target.commit not in self._published:
+            self._published[target.commit] = self.git.commit_time(target.commit)
+        return self._published[target.commit]
 
     def _fetch(self, target: Release) -> None:
         if target.tag:

@@ -57,6 +57,7 @@ class Host:
         self.watch = watch
         self.environ = environ
         self._names: dict[CommitId, Release] = {}
+        self._app_files: dict[CommitId, bytes | None] = {}
 
     # --- what it is ---------------------------------------------------------------------
 
@@ -107,7 +108,9 @@ class Host:
         path = self.app_path
         if path is None:
             return self.loaded
-        content = self.git.show(commit, path)
+        if commit not in self._app_files:
+            self._app_files[commit] = self.git.show(commit, path)
+        content = self._app_files[commit]
         if content is None and self._stays_untracked(path):
             return self.loaded
         return load(self.sources.with_app_file(content, f"{path} of {commit[:9]}"))

@@ -111,6 +111,7 @@ class Git:
         self._local = self._remote if promised else {**environment.local, **places}
         self._secrets = environment.secrets
         self._runner = runner
+        self._listed: tuple[CommitId, tuple[Entry, ...]] | None = None
 
     # --- the remote ---------------------------------------------------------------------
 
@@ -216,10 +217,15 @@ class Git:
         return dict(self.blobs((path, f"{commit}:{path}") for path in paths))
 
     def list_tree(self, commit: CommitId, folder: str = "") -> list[Entry]:
-        """Every file below `folder` of a commit."""
-        below = ["--", f"{folder.rstrip('/')}/"] if folder not in {"", "."} else []
-        listed = self.call("ls-tree", "-r", "-z", "--full-tree", commit, *below)
-        return [_read_entry(line) for line in listed.decode(errors="surrogateescape").split("\0") if line]
+        """Every file below `folder` of a commit. The last one that was listed whole is remembered."""
+        above = "" if folder in {"", "."} else f"{folder.rstrip('/')}/"
+        if self._listed and self._listed[0] == commit:
+            return [entry for entry in self._listed[1] if entry.path.startswith(above)]
+        said = self.call("ls-tree", "-r", "-z", "--full-tree", commit, *(("--", above) if above else ()))
+        found = [Entry.read(line) for line in said.decode(errors="surrogateescape").split("\0") if line]
+        if not above:
+            self._listed = commit, tuple(found)
+        return found
 
     def tree_faults(self, commit: CommitId) -> list[str]:
         """What is wrong with the tree of a commit by the rules of `core.releases.tree_rules`."""
@@ -380,9 +386,3 @@ def _link(link: Path, target: Path) -> None:
         link.unlink(missing_ok=True)
         with contextlib.suppress(FileExistsError):
             link.symlink_to(target)
-
-
-def _read_entry(line: str) -> Entry:
-    about, _, path = line.partition("\t")
-    mode, _, object_id = about.split(" ")
-    return Entry(mode, object_id, path)

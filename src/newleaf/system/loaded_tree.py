@@ -39,6 +39,12 @@ def read_release(tree: Path) -> Release | None:
 
 def read_head(tree: Path) -> CommitId | None:
     """The commit that HEAD of a checkout, or of a linked worktree, stands for."""
+    found = read_position(tree)
+    return found[0] if found else None
+
+
+def read_position(tree: Path) -> tuple[CommitId, str | None] | None:
+    """The commit of HEAD, and the branch that HEAD is on, as a full ref; None when that cannot be told."""
     folder = _git_folder(tree)
     if folder is None:
         return None
@@ -46,13 +52,13 @@ def read_head(tree: Path) -> CommitId | None:
     pointer = _text(folder / "commondir")
     if pointer:
         common = (folder / pointer).resolve()
-    name = _text(folder / "HEAD")
+    name, branch = _text(folder / "HEAD"), None
     for _ in range(_MAX_LINKS):
         if not name.startswith("ref: "):
             break
-        ref = name.removeprefix("ref: ")
-        name = _text(folder / ref) or _text(common / ref) or _packed(common, ref)
-    return CommitId(name) if _COMMIT.match(name) else None
+        branch = name.removeprefix("ref: ")
+        name = _text(folder / branch) or _text(common / branch) or _packed(common, branch)
+    return (CommitId(name), branch) if _COMMIT.match(name) else None
 
 
 def _git_folder(tree: Path) -> Path | None:

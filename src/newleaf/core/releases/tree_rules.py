@@ -30,6 +30,13 @@ class Entry(Struct, frozen=True):
     object_id: str
     path: str
 
+    @classmethod
+    def read(cls, line: str) -> Entry:
+        """An entry as `git ls-tree` tells it."""
+        about, _, path = line.partition("\t")
+        mode, _, object_id = about.split(" ")
+        return cls(mode, object_id, path)
+
 
 def find_faults(entries: Iterable[Entry], targets: Mapping[str, str]) -> list[str]:
     """What is wrong with a tree, a sentence a fault; `targets` are where its links lead, by path."""

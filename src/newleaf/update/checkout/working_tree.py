@@ -24,6 +24,7 @@ from newleaf.core.releases.git_errors import Unborn
 from newleaf.core.releases.tree_rules import LINK
 from newleaf.system.commands import Finished
 from newleaf.system.git import At, Git
+from newleaf.system.loaded_tree import read_position
 from newleaf.system.worktree import Worktree
 
 EXECUTABLE = "100755"
@@ -65,10 +66,13 @@ class WorkingTree:
     # --- HEAD and refs, in the checkout's own directory -----------------------------------
 
     def head(self) -> Head:
-        """What is checked out.
+        """What is checked out, from git's files; git is asked where they do not say it.
 
         Raises: Unborn.
         """
+        position = read_position(self.worktree.top)
+        if position:
+            return Head(*position)
         finished = self.own("rev-parse", "HEAD", "--symbolic-full-name", "HEAD")
         lines = finished.text.split()
         if finished.status != 0 or len(lines) != 2:
