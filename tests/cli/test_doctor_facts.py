@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from newleaf.cli.doctor_facts import Subject, ask
+from newleaf.compose import lay_in_place
 from newleaf.compose.host import Host
+from newleaf.core.adoption.findings import CheckoutFacts
 from newleaf.core.doctor.patient import Patient, RemoteAnswer, Trouble
 from newleaf.core.errors import FailedError
 from newleaf.core.settings.fragments import Sources, read_table
@@ -54,7 +56,7 @@ def subject(checkout: Checkout, tmp_path: Path) -> Make:
         tables["app"] = {"name": "sessions", **tables.get("app", {})}
         sources = Sources(host=read_table(tables, "host.toml"))
         environment = git_environment(tmp_path)
-        return Subject(Host(place, sources, environ=environment), tmp_path / "notes", prefix)
+        return Subject(Host(place, sources, lay_in_place, environ=environment), tmp_path / "notes", prefix)
 
     return make
 
@@ -183,7 +185,7 @@ def test_local_changes_and_large_files_are_found(subject: Make, remote: Remote, 
         .patient()
         .git
     )
-    assert not isinstance(facts.checkout, Trouble)
+    assert isinstance(facts.checkout, CheckoutFacts)
     assert facts.checkout.changed == ("app.py",)
     assert (facts.refuses_dirty, facts.uses_lfs) == (True, True)
 

@@ -200,6 +200,9 @@ class _Dependencies:
         self.host.called(f"install {self.release.commit[0]}")
         self.host.dependencies = self.release.commit
 
+    def attach(self) -> None:
+        """Nothing to attach."""
+
 
 @dataclass
 class _Data:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from newleaf.core.adoption.adoption_errors import SettingKept, StateDirectoryTaken
-from newleaf.core.adoption.findings import Findings
+from newleaf.core.adoption.findings import CheckoutFacts, Findings
 from newleaf.core.adoption.obstacles import Note
 from newleaf.core.adoption.proposal import Proposal, choose_name, propose
 from newleaf.core.adoption.start_choice import choose_project
@@ -59,6 +59,22 @@ class Request(Struct, frozen=True):
     state_dir: Path | None = None
 
 
+class Seen(Struct, frozen=True):
+    """What lies here, and what `init` makes of it; each file with what it says, None when it is not there."""
+
+    known: KnownApp
+    findings: Findings
+    checkout: CheckoutFacts
+    app_file: tuple[Path, Fragment]
+    host_file: tuple[Path, Fragment | None]
+    proposal: Proposal
+
+    @property
+    def folder(self) -> str:
+        """The folder of newleaf.toml in the checkout."""
+        return self.app_file[0].parent.relative_to(self.checkout.top).as_posix()
+
+
 class PlannedFile(Struct, frozen=True):
     """A settings file: what to write, or, where there is one, how it differs from that."""
 
@@ -77,16 +93,40 @@ class Plan(Struct, frozen=True):
     app_file: PlannedFile
     host_file: PlannedFile
     notes: Path
+    identity: Mapping[str, str | None]
+    """What the state directory is to remember besides app and folder; None for what it is to forget."""
 
     @property
     def planned(self) -> tuple[PlannedFile, ...]:
-        return (self.app_file, self.host_file)
+        """The files to speak of. With slots the app's own is the repository's alone."""
+        both = (self.app_file, self.host_file)
+        return both if self.app.checkout else (self.host_file,)
 
 
 def make_plan(request: Request, runner: Runner) -> Plan:
     """Looks at the repository and this machine; changes nothing.
 
     Raises: UsageError and its kin when this is no checkout, or what is there stands against it.
+    """
+    seen = look_around(request, runner)
+    app_path = seen.app_file[0]
+    plan = Plan(
+        app=seen.known,
+        folder=seen.folder,
+        proposal=seen.proposal,
+        app_file=planned(app_path, seen.app_file[1], seen.proposal.app_entries, APP_HEADER),
+        host_file=planned(*seen.host_file, seen.proposal.host_entries, HOST_HEADER),
+        notes=request.notes,
+        identity={"checkout": seen.checkout.top},
+    )
+    check_result(plan, seen)
+    return plan
+
+
+def look_around(request: Request, runner: Runner) -> Seen:
+    """Everything that a plan is made of.
+
+    Raises: UsageError and its kin.
     """
     checkout = read_checkout(request.folder, runner, request.environ)
     top = Path(checkout.top)
@@ -100,21 +140,12 @@ def make_plan(request: Request, runner: Runner) -> Plan:
     host_path = state / HOST_FILE
     host_said = _sound_fragment(host_path, tracked=False)
     _check_asked(request, (app_path, said), (host_path, host_said))
-    _check_state(known)
     checkout = replace(checkout, unpushed=count_unpushed(checkout, state / "git", runner, request.environ))
     sharing = sharing_checkout(known_apps(request.notes), top, state)
     wish = replace(wish, sharing=tuple(app.name for app in sharing), host_settings=_values(host_said))
     proposal = propose(findings, checkout, wish)
-    plan = Plan(
-        app=known,
-        folder=app_path.parent.relative_to(top).as_posix(),
-        proposal=proposal,
-        app_file=_planned(app_path, said, proposal.app_entries, APP_HEADER),
-        host_file=_planned(host_path, host_said, proposal.host_entries, HOST_HEADER),
-        notes=request.notes,
-    )
-    _check_result(plan, said, host_said)
-    return plan
+    check_state(known)
+    return Seen(known, findings, checkout, (app_path, said), (host_path, host_said), proposal)
 
 
 def carry_out(plan: Plan) -> tuple[list[Path], list[Note]]:
@@ -206,7 +237,7 @@ def _check_asked(
             raise SettingKept(path=path, key=key, kept=kept.value, option=option, asked=wanted)
 
 
-def _check_state(app: KnownApp) -> None:
+def check_state(app: KnownApp) -> None:
     """A state directory is one app's, in one checkout.
 
     Raises: StateDirectoryTaken, CorruptFile, NewerSchema.
@@ -223,9 +254,10 @@ def _check_state(app: KnownApp) -> None:
 # --- what is to be written --------------------------------------------------------------
 
 
-def _planned(
+def planned(
     path: Path, said: Fragment | None, entries: tuple[Entry, ...], header: tuple[str, ...]
 ) -> PlannedFile:
+    """A file that is to be written, or, where there is one, how it differs."""
     if said is None or not path.is_file():
         return PlannedFile(path, format_file(entries, header))
     return PlannedFile(path, None, tuple(_differences(said, entries)))
@@ -244,11 +276,12 @@ def _differences(said: Fragment, entries: tuple[Entry, ...]) -> Iterator[str]:
             yield f"{entry.key}: it says {now}, init would say {mask_text(format_value(proposed))}"
 
 
-def _check_result(plan: Plan, app_said: Fragment, host_said: Fragment | None) -> None:
+def check_result(plan: Plan, seen: Seen) -> None:
     """Both files together must be settings that hold.
 
     Raises: SettingsInvalid.
     """
+    app_said, host_said = seen.app_file[1], seen.host_file[1]
     app_text, host_text = plan.app_file.text, plan.host_file.text
     sources = Sources(
         app=app_said if app_text is None else read_toml(app_text.encode(), APP_FILE, tracked=True),
@@ -260,6 +293,7 @@ def _check_result(plan: Plan, app_said: Fragment, host_said: Fragment | None) ->
 def _record_identity(plan: Plan) -> None:
     path = plan.app.state_dir / IDENTITY
     record = files.read_record(path) or {}
-    own = {"app": plan.app.name, "checkout": str(plan.app.checkout), "folder": plan.folder}
-    if any(record.get(key) != value for key, value in own.items()):
-        files.write_record(path, {**record, **own})
+    own = {**record, "app": plan.app.name, "folder": plan.folder, **plan.identity}
+    wanted = {key: value for key, value in own.items() if value is not None}
+    if wanted != record:
+        files.write_record(path, wanted)

@@ -28,10 +28,12 @@ from newleaf.core.doctor.patient import (
     RemoteAnswer,
     RunFacts,
     SecretFile,
+    SlotFacts,
     StateFacts,
     Trouble,
 )
 from newleaf.core.errors import NewleafError
+from newleaf.core.release import Release
 from newleaf.core.releases.channels import parse_version
 from newleaf.core.releases.names import HEADS, TAGS, host_of, shown
 from newleaf.core.settings.fragments import load
@@ -48,9 +50,10 @@ from newleaf.system.mounts import require_local
 from newleaf.system.repository import look, programs
 from newleaf.system.restarts import running_daemon
 from newleaf.system.stale_locks import find_owners
-from newleaf.update.dependencies.environments import InPlaceEnvironment
+from newleaf.system.worktree import Worktree
 from newleaf.update.dependencies.needs import Kind, Needs, read_needs
 from newleaf.update.dependencies.surroundings import Surroundings
+from newleaf.update.slots.slot_places import SlotPlaces
 
 if TYPE_CHECKING:
     from newleaf.compose.host import Host
@@ -77,12 +80,13 @@ class Subject(Struct, frozen=True):
         Raises: SettingsInvalid and its kin when there are no settings to go by.
         """
         settings = self.host.settings
-        checkout = ask(self._checkout)
+        has_slots = self.host.place.has_slots
+        checkout = None if has_slots else ask(self._checkout)
         remote = ask(self._remote)
         return Patient(
             git=self._git(checkout),
             state=self._state(remote),
-            run=self._run(checkout),
+            run=self._run(),
             remote=remote,
             channel=settings.deployment.channel,
             settings=tuple(map(str, find_problems(load(self.host.sources)))),
@@ -92,6 +96,7 @@ class Subject(Struct, frozen=True):
                 for app in sharing_checkout(known_apps(self.notes), self.host.place.top, self.host.state)
             ),
             requires=settings.security.require,
+            slots=ask(self._slots) if has_slots else None,
         )
 
     # --- git ----------------------------------------------------------------------------
@@ -115,9 +120,17 @@ class Subject(Struct, frozen=True):
         seconds = time.monotonic() - began
         return RemoteAnswer(shown(access.url), seconds, branch in refs, len([v for v in versions if v]))
 
-    def _git(self, checkout: CheckoutFacts | Trouble) -> GitFacts:
+    def _slots(self) -> SlotFacts:
+        """Raises: NewleafError."""
+        places = SlotPlaces(self.host.state)
+        live = self.host.layout.live()
+        environments = [path for path in places.environments.glob("*") if not path.name.startswith(".")]
+        return SlotFacts(live.name, len(list(places.all_releases())), len(environments))
+
+    def _git(self, checkout: CheckoutFacts | Trouble | None) -> GitFacts:
         settings, top = self.host.settings, self.host.place.top
-        lock = self.host.worktree.own / "index.lock"
+        worktree = Worktree.find(top) if checkout else None
+        lock = worktree.own / "index.lock" if worktree else None
         tracked = checkout.tracked if isinstance(checkout, CheckoutFacts) else None
         passed = {key.lower() for key in settings.source.git_config}
         return GitFacts(
@@ -127,15 +140,16 @@ class Subject(Struct, frozen=True):
             branch=settings.source.branch,
             refuses_dirty=settings.update.dirty_tree == "refuse",
             owner=_other_owner(top),
-            lock=str(lock) if os.path.lexists(lock) else None,
-            lock_owner=self._lock_owner(lock),
+            lock=str(lock) if lock and os.path.lexists(lock) else None,
+            lock_owner=self._lock_owner(lock, worktree) if lock and worktree else None,
             uses_lfs=bool(look(top, tracked).lfs),
             passes_lfs="git-lfs" in programs() and "filter.lfs.process" in passed,
         )
 
-    def _lock_owner(self, lock: Path) -> str | None:
+    @staticmethod
+    def _lock_owner(lock: Path, worktree: Worktree) -> str | None:
         try:
-            owners = find_owners(lock, self.host.worktree, lock.lstat().st_mtime)
+            owners = find_owners(lock, worktree, lock.lstat().st_mtime)
         except (OSError, NewleafError):
             return None
         return " and ".join(map(str, owners)) or None
@@ -186,10 +200,10 @@ class Subject(Struct, frozen=True):
 
     # --- the app ------------------------------------------------------------------------
 
-    def _run(self, checkout: CheckoutFacts | Trouble) -> RunFacts:
+    def _run(self) -> RunFacts:
         host, restart = self.host, self.host.settings.restart
-        surroundings = Surroundings(host.runner, host.environ)
-        head = checkout.head or "" if isinstance(checkout, CheckoutFacts) else ""
+        surroundings, live = host.surroundings, ask(host.layout.live)
+        head = "" if isinstance(live, Trouble) else live.commit
         needs = ask(lambda: self._needs(surroundings, head))
         command = restart.command[0] if restart.command else ""
         daemon = ask(lambda: running_daemon(host.state))
@@ -207,7 +221,7 @@ class Subject(Struct, frozen=True):
             installer_missing=_lacks_installer(needs, surroundings),
             unread_lock=needs.kind is Kind.PIP and needs.lock is not None,
             python=self._python(surroundings, needs),
-            owed=self._owed(surroundings, head),
+            owed=None if isinstance(live, Trouble) else self._owed(live),
             shares_environment=self._shares_environment(needs),
         )
 
@@ -223,13 +237,12 @@ class Subject(Struct, frozen=True):
         found = ask(lambda: surroundings.base_python(needs.folder, wish, asked))
         return found if isinstance(found, Trouble) else None
 
-    def _owed(self, surroundings: Surroundings, head: str) -> str | Trouble | None:
+    def _owed(self, live: Release) -> str | Trouble | None:
         """What is to be installed; not asked while an update is at it."""
         host = self.host
         if ask(lambda: update_owner(host.state)):
             return None
-        environment = InPlaceEnvironment(host.folder, host.settings.update, surroundings, host.state, head)
-        return ask(environment.owed)
+        return ask(lambda: host.laid.environment(live, host.settings).owed())
 
     def _shares_environment(self, needs: Needs) -> bool:
         environment = (self.host.folder / ".venv").resolve()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from newleaf.cli.adoption import Plan, PlannedFile, Request, carry_out, make_plan, next_steps
-from newleaf.cli.invocation import Invocation, pass_invocation
-from newleaf.core.adoption.adoption_errors import SlotsNotYet
+from newleaf.cli.invocation import Invocation, draws_progress, pass_invocation
 from newleaf.core.adoption.obstacles import LEVELS, Note
 from newleaf.core.secrets import mask_text
 from newleaf.system.commands import Runner
@@ -32,22 +33,53 @@ TITLES = {
 @click.option(
     "--channel", type=click.Choice(["alpha", "beta", "stable"]), help="What this host follows (alpha)."
 )
-@click.option("--slots", is_flag=True, help="A folder for each release; in a later version.")
-@click.option("--from", "url", metavar="URL", help="Clone from URL into slots; in a later version.")
+@click.option("--slots", is_flag=True, help="A folder for each release, in the state directory.")
+@click.option("--from", "url", metavar="URL", help="Fill slots from URL; no checkout is needed.")
 @click.option("--yes", is_flag=True, help="Write without asking.")
 @pass_invocation
 def init(invocation: Invocation, channel: str | None, slots: bool, url: str | None, yes: bool) -> None:
     """Look at the repository one stands in, say what was found and chosen, and set it up on this host.
 
     Writes newleaf.toml into the checkout and host.toml into the state directory, unless they are there.
-    Asks first on a terminal. Nothing is overwritten, committed or installed.
+    Asks first on a terminal. Nothing is overwritten or committed, and in place nothing is installed.
+
+    With --slots, or --from URL, the first release is made in the state directory too: that of the checkout
+    one stands in, or what the channel names at URL. The checkout stays as it is; what git does not track
+    there is copied to where all releases share it.
     """
-    if slots or url is not None:
-        raise SlotsNotYet(option="--slots" if slots else "--from")
     request = Request(
         current_folder(), os.environ, notes_folder(), channel, invocation.app, invocation.state_dir
     )
-    plan = make_plan(request, Runner())
+    with contextlib.ExitStack() as stack:
+        if slots or url is not None:
+            from newleaf.cli import slots_adoption
+
+            runner = Runner()
+            place = stack.enter_context(slots_adoption.cloned(url, request, runner)) if url else request
+            slots_plan = slots_adoption.make_slots_plan(place, runner, url)
+            watch = invocation.say if draws_progress() else (lambda _: None)
+            adopting = Adopting(
+                slots_plan.plan,
+                lambda: slots_adoption.carry_out(slots_plan, watch),
+                slots_adoption.next_steps(slots_plan),
+            )
+        else:
+            plan = make_plan(request, Runner())
+            adopting = Adopting(plan, lambda: carry_out(plan), next_steps(plan))
+        _adopt(invocation, adopting, yes=yes)
+
+
+class Adopting(Struct, frozen=True):
+    """A plan, what carries it out (the files written, and what is to be said), and what to do then."""
+
+    plan: Plan
+    carry_out: Callable[[], tuple[list[Path], list[Note]]]
+    steps: tuple[str, ...]
+
+
+def _adopt(invocation: Invocation, adopting: Adopting, *, yes: bool) -> None:
+    """Says what is planned, asks where somebody can answer, and does it."""
+    plan = adopting.plan
     asks = not yes and not invocation.json and sys.stdin.isatty() and sys.stdout.isatty()
     if asks:
         _print([*describe_notes(plan.proposal.notes), "", *describe_files(plan.planned), ""])
@@ -56,8 +88,8 @@ def init(invocation: Invocation, channel: str | None, slots: bool, url: str | No
         ):
             invocation.answer(record(plan, [], []), ["nothing was written"])
             return
-    written, more = carry_out(plan)
-    steps = [*more, *(Note("next", step) for step in next_steps(plan))]
+    written, more = adopting.carry_out()
+    steps = [*more, *(Note("next", step) for step in adopting.steps)]
     shown = [] if asks else [*plan.proposal.notes]
     lines = [*describe_notes(shown), *([] if asks else ["", *describe_files(plan.planned)])]
     invocation.answer(
@@ -108,7 +140,7 @@ def record(plan: Plan, written: list[Path], more: list[Note]) -> dict[str, Any]:
     return {
         "outcome": "ok",
         "app": plan.app.name,
-        "checkout": str(plan.app.checkout),
+        "checkout": str(plan.app.checkout) if plan.app.checkout else None,
         "state_dir": str(plan.app.state_dir),
         "written": [str(path) for path in written],
         "kept": [str(file.path) for file in plan.planned if file.text is None],

@@ -18,6 +18,7 @@ from newleaf.system.configuration import read_sources
 from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, current_folder, find_place
 
 if TYPE_CHECKING:
+    from newleaf.compose.laid import Laid
     from newleaf.core.settings.fragments import GivenSettings
     from newleaf.system.known_apps import KnownApp
 
@@ -32,7 +33,22 @@ def host(selection: Selection, code: Fragment | None = None, folder: Path | None
     place = find_place(selection, folder or current_folder(), os.environ, _noted)
     files.prepare_state_directory(place.state)
     sources = read_sources(place.app_file, place.host_file, os.environ)
-    return Host(place, Sources(sources.app, sources.host, code or sources.code, sources.environment))
+    given = Sources(sources.app, sources.host, code or sources.code, sources.environment)
+    return Host(place, given, lay_slots if place.has_slots else lay_in_place)
+
+
+def lay_in_place(host: Host) -> Laid:
+    """A checkout that moves."""
+    from newleaf.compose.in_place import InPlaceLaid
+
+    return InPlaceLaid(host)
+
+
+def lay_slots(host: Host) -> Laid:
+    """A folder for each release."""
+    from newleaf.compose.slots import SlotsLaid
+
+    return SlotsLaid(host)
 
 
 def ready(settings: GivenSettings | None = None) -> None:

@@ -11,30 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from newleaf.core.errors import InconsistentError, NewleafError, RemoteUnknown, RepositoryUnnamed
-from newleaf.core.release import CommitId, Release
+from newleaf.core.release import CommitId
 from newleaf.core.settings.fragments import Loaded, Sources, load
 from newleaf.core.settings.model import Facts, Settings, resolve
 from newleaf.system.place import Place, record_identity
 
 if TYPE_CHECKING:
     from newleaf.agent.keeper import Keeper
-    from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
     from newleaf.agent.reporter import Reporter
     from newleaf.agent.status import StatusFile
     from newleaf.agent.target import Resolver
+    from newleaf.compose.laid import Laid
+    from newleaf.core.ports import Layout
     from newleaf.core.records import Identity, Status
     from newleaf.system.commands import Runner
     from newleaf.system.git import Git
     from newleaf.system.github import Github
     from newleaf.system.http import HttpClient
-    from newleaf.system.worktree import CheckoutConfig, Worktree
-    from newleaf.update.checkout.in_place import InPlace
     from newleaf.update.decisions import Decisions
+    from newleaf.update.dependencies.surroundings import Surroundings
     from newleaf.update.history import History
     from newleaf.update.journal import Journal
 
 Watch = Callable[[str], None]
+Lay = Callable[["Host"], "Laid"]
+"""Puts together what the layout decides; the one argument in which hosts of both layouts differ."""
 
 
 def now() -> datetime:
@@ -49,14 +51,15 @@ class Host:
         self,
         place: Place,
         sources: Sources,
+        lay: Lay,
         watch: Watch = lambda _: None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.place = place
         self.sources = sources
+        self._lay = lay
         self.watch = watch
         self.environ = environ
-        self._names: dict[CommitId, Release] = {}
         self._app_files: dict[CommitId, bytes | None] = {}
 
     # --- what it is ---------------------------------------------------------------------
@@ -87,7 +90,7 @@ class Host:
         return Identity(settings.app.name, settings.app.computer_name, settings.deployment.channel)
 
     def _resolved(self, loaded: Loaded) -> Settings:
-        return resolve(loaded.settings, Facts(os.uname().nodename))
+        return resolve(loaded.settings, Facts(os.uname().nodename, in_checkout=not self.place.has_slots))
 
     def settings_of(self, commit: CommitId) -> Settings:
         """The settings with the app's file as it lies there when `commit` is live."""
@@ -111,14 +114,9 @@ class Host:
         if commit not in self._app_files:
             self._app_files[commit] = self.git.show(commit, path)
         content = self._app_files[commit]
-        if content is None and self._stays_untracked(path):
+        if content is None and self.laid.stays_untracked(path):
             return self.loaded
         return load(self.sources.with_app_file(content, f"{path} of {commit[:9]}"))
-
-    def _stays_untracked(self, path: str) -> bool:
-        """Whether a file that a commit does not have lies in the checkout all the same."""
-        in_place = self.layout.in_place
-        return path in in_place.adopted.read() or self.git.show(in_place.live().commit, path) is None
 
     @property
     def app_path(self) -> str | None:
@@ -141,25 +139,24 @@ class Host:
         return Runner()
 
     @cached_property
-    def worktree(self) -> Worktree:
-        from newleaf.system.worktree import Worktree
-
-        return Worktree.find(self.place.top)
+    def laid(self) -> Laid:
+        """How releases lie on the disk, with all that follows from it."""
+        return self._lay(self)
 
     @cached_property
-    def config(self) -> CheckoutConfig:
-        from newleaf.system.worktree import read_config
+    def surroundings(self) -> Surroundings:
+        from newleaf.update.dependencies.surroundings import Surroundings
 
-        return read_config(self.worktree, self.runner, self.environ)
+        return Surroundings(self.runner, self.environ)
 
     @cached_property
     def url(self) -> str | None:
         """Where the app comes from: what `source.url` says, else the checkout's `origin`."""
-        return self.settings.source.url or self.config.origin
+        return self.settings.source.url or self.laid.origin
 
     @cached_property
     def git(self) -> Git:
-        from newleaf.system.git import Git, Repository
+        from newleaf.system.git import Git
         from newleaf.system.git_environment import Access
 
         source = self.settings.source
@@ -172,8 +169,7 @@ class Host:
             self.settings.update.fetch_timeout,
             source.max_fetch_bytes,
         )
-        repository = Repository.beside(self.worktree, self.config, self.state / "git")
-        return Git(repository, access, self.runner, self.environ)
+        return Git(self.laid.repository(), access, self.runner, self.environ)
 
     @cached_property
     def http(self) -> HttpClient:
@@ -209,26 +205,10 @@ class Host:
 
     # --- the parts of a transaction -----------------------------------------------------
 
-    @cached_property
-    def layout(self) -> NamedInPlace:
-        from newleaf.agent.naming import NamedInPlace
-
-        return NamedInPlace(self.place.top, self._name, self._in_place)
-
-    def _in_place(self) -> InPlace:
-        from newleaf.update.checkout.in_place import InPlace
-
-        settings = self.settings
-        refuses = settings.update.dirty_tree == "refuse"
-        return InPlace(self.git, self.worktree, settings.source.branch, refuses_dirty=refuses)
-
-    def _name(self, commit: CommitId) -> Release:
-        """A commit with the version by which this host knows it."""
-        if commit not in self._names:
-            attempts = reversed(self.journal().attempts)
-            known = next((a.target for a in attempts if a.target.commit == commit), None)
-            self._names[commit] = known or Release(commit, self.origin.version_of(commit))
-        return self._names[commit]
+    @property
+    def layout(self) -> Layout:
+        """What the transaction moves."""
+        return self.laid.layout
 
     @cached_property
     def origin(self) -> Origin:
@@ -242,14 +222,9 @@ class Host:
             lambda: self.decisions.pin,
             self.resolver(),
             self.sound_settings_of,
-            lambda target, sideways: self.layout.in_place.check_movable(target, sideways=sideways),
-            self._note_fetched,
+            self.laid.check_movable,
+            self.laid.note_fetched,
         )
-
-    def _note_fetched(self, branch: str, commit: CommitId) -> None:
-        """The checkout's `origin/BRANCH` follows, where that is where newleaf fetches from."""
-        if self.url == self.config.origin:
-            self.layout.in_place.tree.note_fetched(branch, commit)
 
     def resolver(self, *, trusts_unchanged: bool = False) -> Resolver:
         """Asks the remote; a poll may trust that an unchanged list of releases has unchanged tags."""

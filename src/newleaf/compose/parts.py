@@ -14,9 +14,9 @@ from newleaf.core.release import Release
 if TYPE_CHECKING:
     from newleaf.agent.gatekeeper import Gatekeeper
     from newleaf.agent.keeper import Keeper
-    from newleaf.agent.naming import NamedInPlace
     from newleaf.agent.origin import Origin
     from newleaf.agent.reporter import Reporter
+    from newleaf.core.ports import Layout
     from newleaf.core.settings.model import Settings
     from newleaf.update.data.target_data import TargetData
     from newleaf.update.parts import TargetParts
@@ -52,7 +52,7 @@ class HostParts:
         return self._host.origin
 
     @property
-    def layout(self) -> NamedInPlace:
+    def layout(self) -> Layout:
         return self._host.layout
 
     @property
@@ -119,25 +119,23 @@ class HostParts:
         return now()
 
     def _make(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
-        from newleaf.update.dependencies.environments import InPlaceEnvironment
-        from newleaf.update.dependencies.surroundings import Surroundings
         from newleaf.update.parts import TargetParts
 
-        host = self._host
-        settings = host.settings_of(release.commit)
-        surroundings = Surroundings(host.runner, host.environ)
-        environment = InPlaceEnvironment(
-            host.folder, settings.update, surroundings, host.state, release.commit
-        )
+        laid = self._host.laid
+        settings = self._host.settings_of(release.commit)
         return TargetParts(
-            environment, settings.update.steps, lambda: self._make_data(settings, release, attempt)
+            laid.environment(release, settings),
+            laid.steps(settings),
+            lambda: self._make_data(settings, release, attempt),
+            laid.preflight(release, settings),
         )
 
     def _make_data(self, settings: Settings, release: Release, attempt: AttemptRecord | None) -> TargetData:
         from newleaf.update.data.target_data import Surface, TargetData
 
         host = self._host
-        surface = Surface(host.state, host.folder, host.inner, host.environ, host.git, host.runner, now)
+        folder, data = host.laid.folder(release.commit), host.laid.data
+        surface = Surface(host.state, folder, data, host.inner, host.environ, host.git, host.runner, now)
         start, name = (attempt.start, attempt.id) if attempt else (release, "")
         kept = str(attempt.detail.get("snapshot") or name) if attempt else ""
         return TargetData(surface, settings, start, release, name, kept)

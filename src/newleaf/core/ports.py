@@ -60,7 +60,7 @@ class Layout(Protocol):
 
 
 class Environment(Protocol):
-    """The dependencies that the live tree runs with."""
+    """The dependencies that a release runs with."""
 
     def owed(self) -> str | None:
         """Why the installed dependencies are not what the tree asks for; None when they are."""
@@ -68,6 +68,18 @@ class Environment(Protocol):
 
     def install(self, on_line: OnLine) -> None:
         """Makes the installed dependencies what the tree asks for."""
+        ...
+
+    def attach(self) -> None:
+        """Lets the release run with what is installed, where it is not so by lying there."""
+        ...
+
+
+class Preflight(Protocol):
+    """Tries a release beside the live one."""
+
+    def run(self, on_line: OnLine) -> str:
+        """Proves that the release can be started; returns a line for people, empty when nothing is named."""
         ...
 
 
@@ -169,6 +181,7 @@ __all__ = [
     "Layout",
     "OnLine",
     "Pending",
+    "Preflight",
     "Reporter",
     "Restarted",
     "Restarts",

@@ -57,6 +57,16 @@ def count_unpushed(
     )
 
 
+def list_untracked(
+    top: Path, runner: Runner, environment: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """What lies in the checkout and git does not track, ignored or not; of a whole such folder the folder.
+
+    Raises: ProgramMissing, CommandFailed, CommandTimedOut.
+    """
+    return _Reader(top, runner, os.environ if environment is None else environment).untracked()
+
+
 def git_version(runner: Runner) -> tuple[int, ...]:
     """The version of the git program. Raises: ProgramMissing, CommandFailed."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
@@ -147,6 +157,12 @@ class _Reader:
             if path:
                 (embedded if about.startswith(_GITLINK) else tracked).append(path)
         return frozenset(tracked), tuple(embedded)
+
+    def untracked(self) -> tuple[str, ...]:
+        plain = self._check("ls-files", "--others", "--exclude-standard", "--directory", "-z")
+        asked = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        found = {path.rstrip("/") for path in (plain + self._check(*asked)).split("\0") if path}
+        return tuple(sorted(found))
 
     def _changed(self) -> tuple[str, ...]:
         options = ("--porcelain=v1", "-z", "--untracked-files=no", "--ignore-submodules=all")

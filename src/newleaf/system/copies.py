@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,6 +114,35 @@ def move(path: Path, target: Path) -> None:
             raise
     files.sync_folder(target.parent)
     files.sync_folder(path.parent)
+
+
+def copy_whole(source: Path, target: Path, copy: Callable[[Path, Path], None] = copy_file) -> None:
+    """Copies a file, a link or a folder with all below it to where nothing is; it is seen when it is whole.
+
+    `copy` copies a plain file. Sockets, pipes and devices are left out.
+    Raises: OSError, and what `copy` raises.
+    """
+    provisional = target.with_name(f".{target.name}{PROVISIONAL}")
+    if provisional.is_dir() and not provisional.is_symlink():
+        shutil.rmtree(provisional)
+    else:
+        provisional.unlink(missing_ok=True)
+    _copy_below(source, provisional, copy)
+    if os.path.lexists(provisional):
+        _take_place(provisional, target)
+
+
+def _copy_below(source: Path, target: Path, copy: Callable[[Path, Path], None]) -> None:
+    if source.is_symlink():
+        os.symlink(os.readlink(source), target)
+    elif source.is_dir():
+        target.mkdir(mode=files.PRIVATE_FOLDER)
+        for child in sorted(source.iterdir()):
+            _copy_below(child, target / child.name, copy)
+        keep_metadata(source, target)
+        files.sync_folder(target)
+    elif source.is_file():
+        copy(source, target)
 
 
 def have_same_content(first: Path, second: Path) -> bool:

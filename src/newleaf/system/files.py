@@ -49,7 +49,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
 
     Raises: DiskFull, FileLimited, StateDirectoryUnwritable.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}{TEMPORARY}")
+    temporary = _temporary(path)
     with explained(path, len(content)):
         try:
             observe("write", path)
@@ -151,6 +151,33 @@ def remove(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def replace_link(link: Path, target: str) -> None:
+    """Points the symlink at `target`, so that a reader, or a power cut, sees the old or the new one.
+
+    Raises: DiskFull, StateDirectoryUnwritable.
+    """
+    with explained(link):
+        temporary = _temporary(link)
+        observe("link", link)
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        os.symlink(target, temporary)
+        observe("rename", link)
+        os.replace(temporary, link)
+        sync_folder(link.parent)
+
+
+def rename_folder(folder: Path, to: Path) -> None:
+    """Gives a folder another name in the folder where it lies, durably.
+
+    Raises: StateDirectoryUnwritable.
+    """
+    with explained(to):
+        observe("rename", to)
+        os.rename(folder, to)
+        sync_folder(to.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes renames and creations inside `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -176,7 +203,7 @@ def prepare_state_directory(folder: Path) -> None:
         raise StateDirectoryUnsafe(path=folder, reason="belongs to another user", mend=mend)
     if stat.S_IMODE(found.st_mode) & 0o022:
         raise StateDirectoryUnsafe(path=folder, reason="can be written by others", mend=f"chmod 700 {folder}")
-    _remove_leftovers(folder)
+    remove_leftovers(folder)
 
 
 def require_free(folder: Path, needed_bytes: int) -> None:
@@ -230,6 +257,11 @@ def size(count: int) -> str:
     return f"{amount:.1f} GiB"
 
 
+def _temporary(path: Path) -> Path:
+    """Where what will be `path` is made: named after its maker, so that what a dead one left is known."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}{TEMPORARY}")
+
+
 def _line(record: Mapping[str, Any]) -> bytes:
     return _encode({"schema": SCHEMA, **record}, separators=(",", ":")) + b"\n"
 
@@ -279,7 +311,7 @@ def _sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def _remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files of processes that were killed while they wrote."""
     for path in folder.glob(f".*{TEMPORARY}"):
         writer = path.name.split(".")[-3]

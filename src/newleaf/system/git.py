@@ -227,6 +227,12 @@ class Git:
             self._listed = commit, tuple(found)
         return found
 
+    def tree_bytes(self, commit: CommitId) -> int:
+        """The room that the files of a commit take, before their ends are rounded up to blocks."""
+        said = self.call("ls-tree", "-r", "-l", "-z", "--full-tree", commit).decode(errors="replace")
+        sizes = (line.partition("\t")[0].split()[-1] for line in said.split("\0") if line)
+        return sum(int(size) for size in sizes if size.isdecimal())
+
     def tree_faults(self, commit: CommitId) -> list[str]:
         """What is wrong with the tree of a commit by the rules of `core.releases.tree_rules`."""
         entries = self.list_tree(commit)

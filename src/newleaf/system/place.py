@@ -1,8 +1,9 @@
 """Where the host's app lives: its state directory, its checkout, and the files that set it up.
 
 Rules: the app is named by `--state-dir` or NEWLEAF_STATE_DIR, else by `--app`, else by the newleaf.toml
-of the checkout that one stands in, else it is the app that `init` has noted for this checkout, or the only
-app noted. The checkout is the one that the state directory remembers, else the one that one stands in.
+of the checkout or release that one stands in, else it is the app that `init` has noted for this checkout, or
+the only app noted. Where releases lie in slots, the app is what `current` leads to, wherever one stands; else
+the checkout is the one that the state directory remembers, else the one that one stands in.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ from newleaf.core.errors import (
 from newleaf.core.settings.fragments import APP_FILE, HOST_FILE, raise_problems
 from newleaf.system import files
 from newleaf.system.configuration import read_file
+from newleaf.system.loaded_tree import RELEASE_RECORD
 
 if TYPE_CHECKING:
     from newleaf.system.known_apps import KnownApp
 
 IDENTITY = "identity.json"
+CURRENT = "current"
+SLOTS = "slots"
 STATE_VARIABLE = "NEWLEAF_STATE_DIR"
 _KEPT = (IDENTITY, HOST_FILE, "status.json", "watch.json", "decisions.json")
 """One of these lies in every state directory in which a verb has done anything."""
@@ -55,7 +59,7 @@ class Unnamed(Struct):
 
 
 class Place(Struct, frozen=True):
-    """Where one app lives on this host. `folder` is the app's own inside the checkout `top`."""
+    """Where one app lives. `folder` is the app's own inside `top`, which is the checkout, or `current`."""
 
     state: Path
     top: Path
@@ -64,14 +68,16 @@ class Place(Struct, frozen=True):
     host_file: Path
     name: str | None = None
     """As the files say it; None when only the settings as a whole can tell."""
+    has_slots: bool = False
 
 
 class Standing(Struct, frozen=True):
-    """The checkout that one stands in."""
+    """The checkout or release that one stands in; `state` is the state directory that a release lies in."""
 
     top: Path
     folder: Path
     name: str | None
+    state: Path | None = None
 
 
 def current_folder() -> Path:
@@ -99,25 +105,42 @@ def find_place(
         around = find_standing(own_file.parent) or standing
         standing = around and replace(around, name=_name_in(own_file) or around.name)
     explicit = selection.state_dir or (Path(found) if (found := environ.get(STATE_VARIABLE)) else None)
+    if standing and standing.state and not selection.app:
+        explicit = explicit or standing.state
     if explicit:
         state, name = explicit.expanduser().absolute(), None
     else:
         state, name = _by_name(selection.app, standing, environ, noted)
-    top, inner = _checkout(state, standing, by_standing=not (explicit or selection.app))
+    slots = find_slots(state)
+    top, inner = slots or _checkout(state, standing, by_standing=not (explicit or selection.app))
     app_file = own_file or inner / APP_FILE
     host_file = config if config and config.name == HOST_FILE else state / HOST_FILE
-    return Place(state, top, inner, app_file, host_file, name or _name_in(app_file))
+    return Place(state, top, inner, app_file, host_file, name or _name_in(app_file), slots is not None)
+
+
+def find_slots(state: Path) -> tuple[Path, Path] | None:
+    """`current` and the app's folder in it, where the app of a state directory has release slots.
+
+    Raises: CorruptFile, NewerSchema.
+    """
+    record = files.read_record(state / IDENTITY) or {}
+    if record.get("layout") != SLOTS:
+        return None
+    top, inner = state / CURRENT, str(record.get("folder", "."))
+    return top, top if inner == "." else top / inner
 
 
 def find_standing(folder: Path) -> Standing | None:
-    """The checkout around `folder`; its app is the one of the nearest newleaf.toml in it."""
+    """The checkout or release around `folder`; its app is the one of the nearest newleaf.toml in it."""
     inner: Path | None = None
     for candidate in (folder, *folder.parents):
         if inner is None and (candidate / APP_FILE).is_file():
             inner = candidate
-        if (candidate / ".git").exists():
+        is_release = (candidate / RELEASE_RECORD).is_file()
+        if is_release or (candidate / ".git").exists():
             place = inner or candidate
-            return Standing(candidate, place, _name_in(place / APP_FILE))
+            state = candidate.resolve().parent.parent if is_release else None
+            return Standing(candidate, place, _name_in(place / APP_FILE), state)
     return None
 
 
@@ -132,7 +155,8 @@ def record_identity(place: Place, name: str) -> None:
     if expected != name:
         raise WrongApp(name=place.app_file, found=name, expected=expected)
     folder = place.folder.relative_to(place.top).as_posix()
-    known = {"app": name, "checkout": str(place.top), "folder": folder}
+    where = {"layout": SLOTS} if place.has_slots else {"checkout": str(place.top)}
+    known = {"app": name, **where, "folder": folder}
     if any(record.get(key) != value for key, value in known.items()):
         files.write_record(path, {**record, **known})
 

@@ -15,6 +15,7 @@ from newleaf.core.errors import InconsistentError, LeftByHand, NewleafError, Ref
 from newleaf.core.job_errors import AppBusy, RestartBudgetSpent
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
+from newleaf.core.releases.slot_errors import PreflightFailed
 from newleaf.core.requests import Request
 from newleaf.core.states import State
 from newleaf.system import files
@@ -90,12 +91,13 @@ class Attempt:
 
     def _change(self) -> Result:
         """The steps that touch what is live, then the restart; no job starts meanwhile."""
+        account = self._account
         try:
-            ordered = [_STEPS[name] for name in self._account.target.steps]
-            changes = [State.SNAPSHOT, *ordered, State.ACTIVATE]
+            steps = ("install",) if account.kind == REPAIR else account.target.steps
+            changes = [State.SNAPSHOT, *(_STEPS[name] for name in steps), State.ACTIVATE]
             for state in changes if self._state in _UNTOUCHED else _left(changes, self._state):
                 self._make(state)
-            return self._repaired() if self._account.kind == REPAIR else self._restart()
+            return self._repaired() if account.kind == REPAIR else self._restart()
         except NewleafError as error:
             return self._ended_by(error)
 
@@ -115,13 +117,17 @@ class Attempt:
         if not fresh:
             again = {"resumed": True} if self._state is state else {}
             self._parts.journal.append(state, **again)
-        began = time.monotonic()
         with files.explained():
-            skipped, detail = self._step(state)()
-        if state in _UNREPORTED:
-            account.notes.append(detail)
-        else:
-            account.steps.append(StepReport(state.value, time.monotonic() - began, skipped, detail))
+            if state in _UNREPORTED:
+                account.notes.append(self._step(state)()[1])
+            else:
+                self._report(state.value, self._step(state))
+
+    def _report(self, name: str, step: Callable[[], tuple[bool, str]]) -> None:
+        """Does a step, and adds what it did to the account."""
+        began = time.monotonic()
+        skipped, detail = step()
+        self._account.steps.append(StepReport(name, time.monotonic() - began, skipped, detail))
 
     def _step(self, state: State) -> Callable[[], tuple[bool, str]]:
         return {
@@ -145,14 +151,29 @@ class Attempt:
         return False, ""
 
     def _stage(self) -> tuple[bool, str]:
+        """Beside the live release, where the layout has room for that: files, dependencies, a first try."""
         self._parts.layout.stage(self._account.record.target)
+        if self._account.target.preflight:
+            self._report("install", self._install_dependencies)
+            self._account.target.environment.attach()
+            self._report("preflight", self._try)
         return False, ""
+
+    def _try(self) -> tuple[bool, str]:
+        assert self._account.target.preflight is not None
+        tried = self._account.target.preflight.run(self._parts.reporter.line)
+        return not tried, tried or "nothing is named that could be tried"
 
     def _snapshot(self) -> tuple[bool, str]:
         return False, self._account.target.data.snapshot()
 
     def _install(self) -> tuple[bool, str]:
         self._place()
+        done = self._install_dependencies()
+        self._account.target.environment.attach()
+        return done
+
+    def _install_dependencies(self) -> tuple[bool, str]:
         environment = self._account.target.environment
         reason = environment.owed()
         if reason is None:
@@ -281,6 +302,8 @@ class Attempt:
             return account.stays(error, "failed")
         if state in (State.INSTALL, State.MIGRATE, State.ACTIVATE):
             return revert(account, error)
+        if isinstance(error, PreflightFailed):
+            account.deny(error.message)
         if isinstance(error, RefusedError):
             return account.ends(State.REFUSED, "refused", error.as_record())
         if isinstance(error, InconsistentError):

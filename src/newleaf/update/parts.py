@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from newleaf.core.ports import Data, Environment, Gates, Layout, Reporter, Restarts, Source
+    from newleaf.core.ports import Data, Environment, Gates, Layout, Preflight, Reporter, Restarts, Source
     from newleaf.core.records import AttemptRecord, Identity
     from newleaf.core.release import Release
     from newleaf.update.decisions import Decisions
@@ -25,11 +25,16 @@ REPAIR = "repair"
 
 
 class TargetParts(Struct, frozen=True, dict=True):
-    """What the target's own copy of the app's settings governs. Its data may never be asked for."""
+    """What the target's own copy of the app's settings governs. Its data may never be asked for.
+
+    `steps` are those that change what is live, in their order; `preflight` is None where the layout has no
+    place to try a release in. Where it has one, dependencies are installed beside the live release too.
+    """
 
     environment: Environment
     steps: tuple[str, ...]
     make_data: Callable[[], Data]
+    preflight: Preflight | None = None
 
     @cached_property
     def data(self) -> Data:

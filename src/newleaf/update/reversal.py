@@ -66,6 +66,7 @@ def _go_back(account: Account) -> list[dict[str, Any]]:
     failures = []
     if account.kind != REPAIR and environment.owed():
         failures = _reinstall(account, environment)
+        environment.attach()
     account.notes += account.parts.layout.activate(start)
     return failures
 

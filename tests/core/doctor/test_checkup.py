@@ -32,6 +32,7 @@ def git(**changes: Any) -> Patient:
 
 
 def checkout(**changes: Any) -> Patient:
+    assert isinstance(WELL.git.checkout, CheckoutFacts)
     return git(checkout=replace(WELL.git.checkout, **changes))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from newleaf.core.releases.tree_rules import LINK, SUBMODULE, Entry, find_faults
+from newleaf.core.releases.tree_rules import LINK, SUBMODULE, Entry, find_faults, quote
 
 ID = "a" * 40
 
@@ -99,3 +99,8 @@ def test_a_link_that_leads_out_by_way_of_another_link_is_a_fault() -> None:
 
     assert len(faults) == 1
     assert "'out'" in faults[0]
+
+
+def test_paths_are_quoted_as_git_reads_them() -> None:
+    assert quote("plain name") == "plain name"
+    assert quote('a"b\\c\nd') == '"a\\"b\\\\c\\nd"'

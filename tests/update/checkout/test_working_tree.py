@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.errors import CommandFailed
-from newleaf.update.checkout.working_tree import PLAIN, Blob, WorkingTree, is_folder, is_same, quote
+from newleaf.core.releases.tree_rules import PLAIN
+from newleaf.update.checkout.working_tree import Blob, WorkingTree, is_folder, is_same
 from tests.support.hosts import Host, make_host
 from tests.support.repositories import Remote
 
@@ -201,11 +202,6 @@ def test_a_branch_that_has_moved_meanwhile_is_not_moved(tree: WorkingTree, host:
         tree.move_head("refs/heads/main", start, start, "test")
 
     assert host.checkout.id_of() == now
-
-
-def test_paths_are_quoted_as_git_reads_them() -> None:
-    assert quote("plain name") == "plain name"
-    assert quote('a"b\\c\nd') == '"a\\"b\\\\c\\nd"'
 
 
 def test_sameness_asks_for_content_and_kind() -> None:

@@ -59,6 +59,7 @@ def data_of(host: Host, attempt: str = "one", inner: str = ".") -> TargetData:
     surface = Surface(
         host.state,
         host.checkout.path / inner,
+        host.checkout.path / inner,
         inner,
         os.environ,
         host.git,

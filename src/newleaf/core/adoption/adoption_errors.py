@@ -12,11 +12,18 @@ class CheckoutUntrusted(UsageError):
     cure = "run newleaf as the user who owns it, or give it to this one: sudo chown -R $(id -u) {path}"
 
 
-class SlotsNotYet(UsageError):
-    """{option} needs release slots, and this version of newleaf deploys in place"""
+class RemoteMissing(UsageError):
+    """the checkout {top} has no remote, and slots are filled from one"""
 
-    code = "slots_not_yet"
-    cure = "leave {option} out: newleaf init, inside a clone of the repository"
+    code = "remote_missing"
+    cure = "git remote add origin URL and push, or say newleaf init --slots --from URL"
+
+
+class HeadUnpushed(UsageError):
+    """{count} commit(s) of {top} are on no remote, and a slot is filled from the remote"""
+
+    code = "head_unpushed"
+    cure = "git -C {top} push"
 
 
 class AppNameMissing(UsageError):

@@ -17,6 +17,7 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 _LOCAL = re.compile(rb'\nsource = \{ (editable|directory|virtual) = "([^"\r\n]*)" \}')
+_OWN_VERSION = re.compile(rb'\nversion = "[^"\r\n]*"')
 _NAME = b'\nname = "'
 _SIZE = re.compile(rb"\bsize = (\d+)")
 
@@ -57,6 +58,23 @@ def local_packages(lock: bytes) -> tuple[LocalPackage, ...]:
         name = lock[start : lock.find(b'"', start)].decode()
         found.append(LocalPackage(canonicalize_name(name), source[1].decode(), source[2].decode()))
     return tuple(found)
+
+
+def without_versions(lock: bytes, names: Collection[str]) -> bytes:
+    """The lock without the versions of those local packages that are not installed.
+
+    A release that changes nothing but its own number then asks for what is installed already.
+    """
+    kept, at = [], 0
+    for source in _LOCAL.finditer(lock):
+        start = lock.rfind(_NAME, 0, source.start()) + len(_NAME)
+        name, _, rest = lock[start : source.start()].partition(b'"')
+        version = _OWN_VERSION.search(rest)
+        if version and canonicalize_name(name.decode()) in names:
+            begins = start + len(name) + 1 + version.start()
+            kept.append(lock[at:begins])
+            at = begins + len(version[0])
+    return b"".join([*kept, lock[at:]])
 
 
 def most_bytes(lock: bytes) -> int:

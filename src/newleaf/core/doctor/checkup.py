@@ -165,9 +165,24 @@ def check_checkout(patient: Patient) -> Iterator[Finding]:
     git, checkout = patient.git, patient.git.checkout
     if isinstance(checkout, Trouble):
         yield _trouble("checkout", checkout)
+    if checkout is None or isinstance(checkout, Trouble):
         return
     found = list(_checkout_findings(git, checkout))
     yield from found or [Finding("checkout", "ok", f"{checkout.top} is clean, and can be moved")]
+
+
+def check_slots(patient: Patient) -> Iterator[Finding]:
+    """`current` leads to a release."""
+    slots = patient.slots
+    if isinstance(slots, Trouble):
+        yield _trouble("slots", slots)
+    elif slots:
+        held = f"{_count(slots.releases, 'release')} and {_count(slots.environments, 'environment')}"
+        yield Finding("slots", "ok", f"{slots.live} is live; {held} on the disk")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _checkout_findings(git: GitFacts, checkout: CheckoutFacts) -> Iterator[Finding]:
@@ -295,6 +310,7 @@ RULES: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     check_remote,
     check_protection,
     check_checkout,
+    check_slots,
     check_git_lock,
     check_large_files,
     check_environment,

@@ -55,7 +55,8 @@ class GitFacts(Struct, frozen=True):
 
     version: tuple[int, ...] | Trouble
     needed: tuple[int, ...]
-    checkout: CheckoutFacts | Trouble
+    checkout: CheckoutFacts | Trouble | None
+    """None where releases lie in slots."""
     branch: str = "main"
     refuses_dirty: bool = False
     owner: str | None = None
@@ -66,6 +67,14 @@ class GitFacts(Struct, frozen=True):
     uses_lfs: bool = False
     passes_lfs: bool = False
     """Whether git-lfs is there and the settings let it through."""
+
+
+class SlotFacts(Struct, frozen=True):
+    """The releases beside each other: the live one by its name, and how many there are of what."""
+
+    live: str
+    releases: int
+    environments: int
 
 
 class StateFacts(Struct, frozen=True):
@@ -116,3 +125,5 @@ class Patient(Struct, frozen=True):
     secret_files: tuple[SecretFile, ...] = ()
     sharing: tuple[str, ...] = ()
     requires: str = "none"
+    slots: SlotFacts | Trouble | None = None
+    """None where the checkout itself moves."""

@@ -34,6 +34,13 @@ class PinMissing(RemoteLacks):
     cure = "push the tag, or go back to the channel with newleaf unpin"
 
 
+class NothingPublished(RemoteLacks):
+    """there is no first release to begin with: {reason}"""
+
+    code = "nothing_published"
+    cure = "publish one, or follow the branch: newleaf init --slots --channel alpha"
+
+
 class BranchMissing(RemoteLacks):
     """the remote has no branch {branch}"""
 

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+PLAIN = "100644"
+EXECUTABLE = "100755"
 LINK = "120000"
 SUBMODULE = "160000"
-MODES = frozenset(("100644", "100755", "100664", LINK, SUBMODULE))
+MODES = frozenset((PLAIN, EXECUTABLE, "100664", LINK, SUBMODULE))
 MAX_LINK_BYTES = 4096
 
 # What HFS+ does not see in a name.
@@ -49,6 +51,13 @@ def find_faults(entries: Iterable[Entry], targets: Mapping[str, str]) -> list[st
         if fault:
             faults.append(f"{entry.path!r} {fault}")
     return faults
+
+
+def quote(path: str) -> str:
+    """A path for a list by lines: git reads a quoted one as C does."""
+    if not any(char in path for char in '"\n\\') and not path.startswith('"'):
+        return path
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _find_entry_fault(entry: Entry) -> str | None:

@@ -19,16 +19,8 @@ from typing import Any
 from msgspec import Struct
 
 from newleaf.core.release import CommitId
-from newleaf.core.releases.tree_rules import LINK
-from newleaf.update.checkout.working_tree import (
-    EXECUTABLE,
-    PLAIN,
-    Blob,
-    Content,
-    WorkingTree,
-    is_folder,
-    is_same,
-)
+from newleaf.core.releases.tree_rules import EXECUTABLE, LINK, PLAIN
+from newleaf.update.checkout.working_tree import Blob, Content, WorkingTree, is_folder, is_same
 
 STASH = "refs/stash"
 TRIES = 5

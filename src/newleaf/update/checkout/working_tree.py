@@ -21,14 +21,12 @@ from msgspec import Struct
 
 from newleaf.core.release import CommitId
 from newleaf.core.releases.git_errors import Unborn
-from newleaf.core.releases.tree_rules import LINK
+from newleaf.core.releases.tree_rules import EXECUTABLE, LINK, PLAIN, quote
 from newleaf.system.commands import Finished
 from newleaf.system.git import At, Git
 from newleaf.system.loaded_tree import read_position
 from newleaf.system.worktree import Worktree
 
-EXECUTABLE = "100755"
-PLAIN = "100644"
 FOLDER = "040000"
 
 
@@ -279,13 +277,6 @@ def is_same(one: Content, other: Content) -> bool:
 def chunks(paths: list[str], size: int = 500) -> Iterable[list[str]]:
     """`paths` in lists short enough for arguments."""
     return (paths[at : at + size] for at in range(0, len(paths), size))
-
-
-def quote(path: str) -> str:
-    """A path for a list by lines: git reads a quoted one as C does."""
-    if not any(char in path for char in '"\n\\') and not path.startswith('"'):
-        return path
-    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _read_raw(text: bytes) -> dict[str, Change]:

@@ -27,10 +27,15 @@ from newleaf.update.history import History
 
 
 class Surface(Struct, frozen=True):
-    """What of the host a target's data lies on. `inner` is the app's folder in the repository."""
+    """What of the host a target's data lies on.
+
+    `folder` is the app's in the target's tree, `inner` the same as git names it; relative paths of data begin
+    in `data`.
+    """
 
     state: Path
     folder: Path
+    data: Path
     inner: str
     environ: Mapping[str, str]
     git: Git
@@ -58,7 +63,7 @@ class TargetData(Struct, dict=True):
         snapshots = Snapshots(self.surface.state)
         snapshots.prune(self._completed(), self.attempt, self.settings.update.keep_releases)
         paths = self.settings.update.state_paths
-        taken = snapshots.take(self.attempt, self.surface.folder, paths, self.surface.now())
+        taken = snapshots.take(self.attempt, self.surface.data, paths, self.surface.now())
         notes = "; ".join(taken.manifest.notes)
         return f"data kept in {taken.folder}" + (f"; {notes}" if notes else "")
 

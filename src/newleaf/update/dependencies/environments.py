@@ -79,7 +79,7 @@ class InPlaceEnvironment(Struct, frozen=True):
             return
         if needs.kind is Kind.PIP:
             require_pip_enough(needs)
-            _speak_of_lock(needs, on_line)
+            speak_of_lock(needs, on_line)
         mark, aside = venv.mark(), Aside(venv.path)
         fault = venv.fault(mark) or venv.wrong_python()
         if aside.is_taken() and (mark is None or mark.state != "installed"):
@@ -91,6 +91,9 @@ class InPlaceEnvironment(Struct, frozen=True):
         else:
             aside.drop()
             installation.refresh(mark)
+
+    def attach(self) -> None:
+        """Nothing: the tree and its `.venv` are one."""
 
     def _venv(self) -> Venv:
         folder = self.folder.resolve()
@@ -112,7 +115,8 @@ def _adopt(venv: Venv) -> str | None:
     return None
 
 
-def _speak_of_lock(needs: Needs, on_line: OnLine) -> None:
+def speak_of_lock(needs: Needs, on_line: OnLine) -> None:
+    """Says that a lock file is not enforced."""
     lock = unenforced_lock(needs)
     if lock:
         why = "uv is not installed" if lock.name == "uv.lock" else "only its own program reads it"

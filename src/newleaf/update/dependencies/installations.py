@@ -8,6 +8,7 @@ complete, and returns when it fails.
 from __future__ import annotations
 
 import os
+import shutil
 
 from msgspec import Struct
 
@@ -45,6 +46,18 @@ class Installation(Struct, frozen=True):
             self.renew(lost)
         else:
             venv.finish()
+
+    def build(self) -> None:
+        """Makes an environment where nothing is; a failure leaves nothing.
+
+        Raises: InstallFailed and its kin, DiskFull, ProgramMissing, NewerSchema.
+        """
+        try:
+            self._bring()
+            self.venv.finish()
+        except BaseException:
+            shutil.rmtree(self.venv.path, ignore_errors=True)
+            raise
 
     def renew(self, fault: str) -> None:
         """Makes a new environment, and removes the old one then.

@@ -29,8 +29,9 @@ from newleaf.core.dependencies.manifest import (
     plain_requirements,
     requirement_name,
 )
-from newleaf.core.dependencies.uv_lock import LocalPackage, local_packages
+from newleaf.core.dependencies.uv_lock import LocalPackage, local_packages, without_versions
 from newleaf.core.settings.sections import Update
+from newleaf.system.loaded_tree import find_tree
 
 _INCLUDED = re.compile(r"\s*(?:-r|-c|--requirement|--constraint)[\s=]+(\S+)")
 _LOCAL_LINE = re.compile(
@@ -128,7 +129,9 @@ class Needs(Struct, frozen=True, dict=True):
             "install_project": _text(self.installs_project),
         }
         if self.kind is Kind.UV:
-            parts["lock"] = _digest([self.lock_bytes])
+            apart = {package.name for package in local_packages(self.lock_bytes)}
+            apart -= {package.name for package in self.local}
+            parts["lock"] = _digest([without_versions(self.lock_bytes, apart)])
             parts["project"] = _digest(_read(path) for path in self._manifests())
         else:
             parts["requirements"] = _digest(_read(path) for path in self.requirements)
@@ -185,7 +188,7 @@ def find_lock(folder: Path) -> Path | None:
         return None
     if (folder / "uv.lock").is_file():
         return folder / "uv.lock"
-    top = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), folder)
+    top = find_tree(folder) or folder
     for parent in folder.parents if top != folder else ():
         lock = parent / "uv.lock"
         if lock.is_file():

@@ -1,0 +1,222 @@
+"""Adopting a repository into release slots, from a url or from a checkout: plan, files, first release.
+
+Rules as for `cli.adoption`; of the checkout nothing is changed: what git does not track there is copied to
+where all releases share it, databases through SQLite, and stays where it is. From a url a copy is cloned to
+look at, with the person's own git, and removed again; releases come through newleaf's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from newleaf.cli import adoption
+from newleaf.cli.adoption import HOST_HEADER, Plan, PlannedFile, Request, Seen, look_around
+from newleaf.compose import lay_slots
+from newleaf.compose.first_release import make_first_release
+from newleaf.compose.host import Host, Watch
+from newleaf.core.adoption.adoption_errors import (
+    HeadUnpushed,
+    RemoteMissing,
+    SettingKept,
+    StateDirectoryTaken,
+)
+from newleaf.core.adoption.obstacles import Note, choose_remote
+from newleaf.core.adoption.slot_proposal import choose_shared, said_entries, slot_entries, slot_notes
+from newleaf.core.adoption.wish import Entry
+from newleaf.core.errors import CommandFailed
+from newleaf.core.release import CommitId, Release
+from newleaf.core.releases.git_errors import RemoteUnreachable
+from newleaf.core.releases.names import require_remote, shown
+from newleaf.core.settings.fragments import APP_FILE, HOST_FILE, Fragment, Sources
+from newleaf.system import copies, databases, files
+from newleaf.system.checkout import list_untracked
+from newleaf.system.commands import Command, Runner
+from newleaf.system.configuration import read_sources
+from newleaf.system.place import CURRENT, IDENTITY, SLOTS, Place
+
+CLONE_SECONDS = 600.0
+
+
+class SlotsPlan(Struct, frozen=True):
+    """A plan, and what the first release is made of."""
+
+    plan: Plan
+    app: Fragment
+    """What the repository's newleaf.toml says; it governs until the first release brings its own."""
+    first: CommitId | None
+    """The commit that the checkout is at; None from a url, where the channel says it."""
+    checkout: Path | None
+    """The app's folder in the checkout, from which `shared` is copied."""
+    shared: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def cloned(url: str, request: Request, runner: Runner) -> Iterator[Request]:
+    """The request, standing in a copy of the repository that is gone afterwards.
+
+    Raises: RemoteInvalid, RemoteUnreachable, ProgramMissing, CommandTimedOut.
+    """
+    require_remote(url)
+    name = url.rstrip("/").removesuffix(".git").replace(":", "/").rpartition("/")[2] or "app"
+    with tempfile.TemporaryDirectory(prefix="newleaf-") as folder:
+        top = Path(folder) / name
+        environment = {**request.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        options = "--quiet --filter=blob:none --no-recurse-submodules --end-of-options".split()
+        argv = ["git", "clone", *options, url, str(top)]
+        try:
+            runner.check(Command(argv, "git clone", Path(folder), environment, CLONE_SECONDS))
+        except CommandFailed as error:
+            raise RemoteUnreachable(url=shown(url), reason=error.facts["output"]) from error
+        yield replace(request, folder=top)
+
+
+def make_slots_plan(request: Request, runner: Runner, url: str | None = None) -> SlotsPlan:
+    """Looks at the repository and this machine; changes nothing. `url` is None where a checkout is adopted.
+
+    Raises: UsageError and its kin.
+    """
+    seen = look_around(request, runner)
+    checkout, top = seen.checkout, Path(seen.checkout.top)
+    remote = choose_remote(checkout)
+    if remote is None:
+        raise RemoteMissing(top=top)
+    if url is None and checkout.unpushed:
+        raise HeadUnpushed(count=checkout.unpushed, top=top)
+    _check_free(seen, apart=url is not None)
+    untracked = list_untracked(top, runner, request.environ) if url is None else ()
+    shared = choose_shared(untracked, seen.folder)
+    said = seen.app_file[1] if _is_tracked(seen) else Fragment()
+    entries = slot_entries(url or remote[1], _unsaid(seen), seen.proposal.host_entries, shared)
+    notes = (*slot_notes(seen.proposal.notes), *_edits(checkout.changed))
+    plan = Plan(
+        app=replace(seen.known, checkout=None),
+        folder=seen.folder,
+        proposal=replace(seen.proposal, host_entries=entries, notes=notes),
+        app_file=PlannedFile(seen.app_file[0], None),
+        host_file=adoption.planned(*seen.host_file, entries, HOST_HEADER),
+        notes=request.notes,
+        identity={"layout": SLOTS, "origin": url or remote[1], "checkout": None},
+    )
+    adoption.check_result(plan, replace(seen, app_file=(seen.app_file[0], said)))
+    if url is not None:
+        return SlotsPlan(plan, said, None, None, ())
+    head = CommitId(checkout.head) if checkout.head else None
+    return SlotsPlan(plan, said, head, top / seen.folder, shared)
+
+
+def carry_out(slots: SlotsPlan, watch: Watch) -> tuple[list[Path], list[Note]]:
+    """Writes what was planned, copies what is shared, makes the first release.
+
+    Raises: what writing the files gives reason to, and what making a release does.
+    """
+    written, notes = adoption.carry_out(slots.plan)
+    state = slots.plan.app.state_dir
+    if slots.checkout:
+        notes += _copy_shared(slots.checkout, state / "shared", slots.shared)
+    release, is_new = make_first_release(
+        _host_of(slots, watch), Release(slots.first) if slots.first else None
+    )
+    verb = "is live" if is_new else "was live already"
+    return written, [*notes, Note("chosen", f"{release.name} {verb} in {state / CURRENT}")]
+
+
+def next_steps(slots: SlotsPlan) -> tuple[str, ...]:
+    """What to do now."""
+    name = slots.plan.app.name
+    steps = [f"let the daemon's keeper start it in {slots.plan.app.state_dir / CURRENT}"]
+    if slots.checkout:
+        steps.append(f"stop the one in {slots.checkout} first: data was copied as it was just now")
+    return (*steps, f"newleaf doctor --app {name}, then newleaf update --app {name}: the next attempt")
+
+
+# --- what is there ----------------------------------------------------------------------
+
+
+def _check_free(seen: Seen, *, apart: bool) -> None:
+    """A state directory in which a checkout is deployed is given slots from there, and by its settings.
+
+    Raises: StateDirectoryTaken, SettingKept.
+    """
+    record = files.read_record(seen.known.state_dir / IDENTITY) or {}
+    other = record.get("checkout")
+    if apart and isinstance(other, str) and (Path(other) / ".git").exists():
+        raise StateDirectoryTaken(path=seen.known.state_dir, owner=f"the checkout {other}")
+    path, said = seen.host_file
+    kept = said.inputs.get("app.layout") if said else None
+    if kept and kept.value not in ("auto", SLOTS):
+        raise SettingKept(path=path, key="app.layout", kept=kept.value, option="--slots", asked=SLOTS)
+
+
+def _is_tracked(seen: Seen) -> bool:
+    """Whether newleaf.toml is part of the repository, so that releases bring it."""
+    path = seen.app_file[0].relative_to(seen.checkout.top).as_posix()
+    return path in seen.checkout.tracked
+
+
+def _unsaid(seen: Seen) -> Iterable[Entry]:
+    """What the host must say of the app, because the repository does not."""
+    if _is_tracked(seen):
+        return ()
+    said = {key: entry.value for key, entry in seen.app_file[1].inputs.items()}
+    proposed = (entry for entry in seen.proposal.app_entries if entry.key not in said)
+    return (*said_entries(said), *proposed)
+
+
+def _edits(changed: tuple[str, ...]) -> Iterator[Note]:
+    if changed:
+        shown_paths = ", ".join(changed[:3]) + (" and more" if len(changed) > 3 else "")
+        yield Note(
+            "attention",
+            f"local edits are part of no release: {shown_paths}",
+            "commit and push them, or keep such files untracked: those are shared",
+        )
+
+
+# --- what is made -----------------------------------------------------------------------
+
+
+def _copy_shared(checkout: Path, shared: Path, paths: tuple[str, ...]) -> list[Note]:
+    """Copies what is not shared yet; a database as SQLite has it, its side files with it."""
+    copied = []
+    with files.explained():
+        shared.mkdir(mode=files.PRIVATE_FOLDER, exist_ok=True)
+        for path in paths:
+            source, target = checkout / path, shared / path
+            if not source.exists() or target.exists() or databases.is_side_file(source):
+                continue
+            target.parent.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
+            copies.copy_whole(source, target, _copy)
+            copied.append(path)
+    return [Note("chosen", f"copied to {shared}: {', '.join(copied)}")] if copied else []
+
+
+def _copy(source: Path, target: Path) -> None:
+    if databases.is_side_file(source):
+        return
+    if databases.is_database(source):
+        databases.copy_out(source, target)
+        copies.keep_metadata(source, target)
+    else:
+        copies.copy_file(source, target)
+
+
+def _host_of(slots: SlotsPlan, watch: Watch) -> Host:
+    """The host as it is before anything is live."""
+    plan = slots.plan
+    top = plan.app.state_dir / CURRENT
+    folder = top if plan.folder == "." else top / plan.folder
+    host_file = plan.app.state_dir / HOST_FILE
+    place = Place(plan.app.state_dir, top, folder, folder / APP_FILE, host_file, plan.app.name, True)
+    return Host(place, _sources(slots.app, host_file), lay_slots, watch)
+
+
+def _sources(app: Fragment, host_file: Path) -> Sources:
+    found = read_sources(None, host_file, os.environ)
+    return Sources(app=app, host=found.host, environment=found.environment)

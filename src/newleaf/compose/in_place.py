@@ -1,0 +1,99 @@
+"""A host whose checkout moves, put together."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from newleaf.core.release import CommitId, Release
+
+if TYPE_CHECKING:
+    from newleaf.agent.naming import NamedInPlace
+    from newleaf.compose.host import Host
+    from newleaf.core.settings.model import Settings
+    from newleaf.system.git import Repository
+    from newleaf.system.worktree import CheckoutConfig, Worktree
+    from newleaf.update.checkout.in_place import InPlace
+    from newleaf.update.dependencies.environments import InPlaceEnvironment
+
+
+class InPlaceLaid:
+    """Implements `compose.laid.Laid`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._names: dict[CommitId, Release] = {}
+
+    @cached_property
+    def worktree(self) -> Worktree:
+        from newleaf.system.worktree import Worktree
+
+        return Worktree.find(self._host.place.top)
+
+    @cached_property
+    def config(self) -> CheckoutConfig:
+        from newleaf.system.worktree import read_config
+
+        return read_config(self.worktree, self._host.runner, self._host.environ)
+
+    @cached_property
+    def layout(self) -> NamedInPlace:
+        from newleaf.agent.naming import NamedInPlace
+
+        return NamedInPlace(self._host.place.top, self._name, self._in_place)
+
+    @property
+    def origin(self) -> str | None:
+        return self.config.origin
+
+    @property
+    def data(self) -> Path:
+        return self._host.folder
+
+    def repository(self) -> Repository:
+        from newleaf.system.git import Repository
+
+        return Repository.beside(self.worktree, self.config, self._host.state / "git")
+
+    def folder(self, commit: CommitId) -> Path:
+        return self._host.folder
+
+    def stays_untracked(self, path: str) -> bool:
+        in_place = self.layout.in_place
+        return path in in_place.adopted.read() or self._host.git.show(in_place.live().commit, path) is None
+
+    def check_movable(self, target: Release, *, sideways: bool) -> None:
+        self.layout.in_place.check_movable(target, sideways=sideways)
+
+    def note_fetched(self, branch: str, commit: CommitId) -> None:
+        """The checkout's `origin/BRANCH` follows, where that is where newleaf fetches from."""
+        if self._host.url == self.config.origin:
+            self.layout.in_place.tree.note_fetched(branch, commit)
+
+    def environment(self, release: Release, settings: Settings) -> InPlaceEnvironment:
+        from newleaf.update.dependencies.environments import InPlaceEnvironment
+
+        host = self._host
+        return InPlaceEnvironment(host.folder, settings.update, host.surroundings, host.state, release.commit)
+
+    def steps(self, settings: Settings) -> tuple[str, ...]:
+        return settings.update.steps
+
+    def preflight(self, release: Release, settings: Settings) -> None:
+        return None
+
+    def _in_place(self) -> InPlace:
+        from newleaf.update.checkout.in_place import InPlace
+
+        settings = self._host.settings
+        refuses = settings.update.dirty_tree == "refuse"
+        return InPlace(self._host.git, self.worktree, settings.source.branch, refuses_dirty=refuses)
+
+    def _name(self, commit: CommitId) -> Release:
+        """A commit with the version by which this host knows it."""
+        if commit not in self._names:
+            attempts = reversed(self._host.journal().attempts)
+            known = next((a.target for a in attempts if a.target.commit == commit), None)
+            self._names[commit] = known or Release(commit, self._host.origin.version_of(commit))
+        return self._names[commit]

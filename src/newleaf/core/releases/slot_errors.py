@@ -1,0 +1,57 @@
+"""How release slots can fail, as data. See `core.errors`."""
+
+from __future__ import annotations
+
+from newleaf.core.errors import FailedError, InconsistentError, UsageError
+
+
+class NothingDeployed(UsageError):
+    """no release lies in {state} yet"""
+
+    code = "nothing_deployed"
+    cure = "make the first one: newleaf init --slots"
+
+
+class CurrentLost(InconsistentError):
+    """{link} leads to no release: {reason}"""
+
+    code = "current_lost"
+    cure = "point it at one that lies in {releases}: ln -sfn releases/COMMIT {link}"
+
+
+class TreeDiffers(FailedError):
+    """what was written to {folder} is not the tree of {name}"""
+
+    code = "tree_differs"
+    cure = "the next update writes it anew; if it happens again, check the disk"
+
+
+class ReleaseLost(FailedError):
+    """{folder} is no longer the whole release that was made ready there"""
+
+    code = "release_lost"
+    cure = "the next update makes it ready again"
+
+
+class SharedInTheWay(FailedError):
+    """{path} cannot be linked to what is shared: {reason}"""
+
+    code = "shared_in_the_way"
+    cure = "correct app.shared or update.state_paths in newleaf.toml, and release again"
+
+
+class PreflightFailed(FailedError):
+    """{name} cannot be started: {what} failed: {reason}"""
+
+    code = "preflight_failed"
+    cure = "publish a release that mends it; `newleaf allow {commit}` has this one tried again"
+
+    def as_record(self) -> dict[str, object]:
+        """With the end of what was said."""
+        return {**super().as_record(), "lines": list(self.lines)}
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The end of the output, masked; at most 200 lines."""
+        lines = self.facts.get("lines", ())
+        return tuple(lines) if isinstance(lines, list | tuple) else ()

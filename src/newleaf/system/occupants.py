@@ -1,0 +1,66 @@
+"""Which folders living processes use, by what the kernel tells of them.
+
+A process uses a folder when it stands in it, was started from it, has a file of it open or mapped, or
+names it in its arguments or its environment. What cannot be looked at (another user's process) is passed
+over: this user's daemon is this user's process. Reads `/proc` where there is one, asks `lsof` and `ps`
+elsewhere; where neither answers, everything counts as used, because a release that is kept costs little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from newleaf.system import processes
+
+
+def used(folders: Collection[Path]) -> set[Path]:
+    """Those of `folders` that a living process other than this one uses."""
+    wanted = {os.path.realpath(folder): folder for folder in folders}
+    left = dict(wanted)
+    for text in _by_proc() if processes.HAS_PROC else _by_tools(wanted):
+        for path in [path for path in left if _names(text, path)]:
+            del left[path]
+        if not left:
+            break
+    return {folder for path, folder in wanted.items() if path not in left}
+
+
+def _names(text: str, path: str) -> bool:
+    """Whether a text names the folder, or something in it."""
+    at = text.find(path)
+    while at >= 0:
+        end = at + len(path)
+        if end == len(text) or text[end] in "/\0\n: \"'":
+            return True
+        at = text.find(path, at + 1)
+    return False
+
+
+def _by_proc() -> Iterator[str]:
+    for name in os.listdir(processes.PROC):
+        if name.isdigit() and int(name) != os.getpid():
+            yield from _facts_of(processes.PROC / name)
+
+
+def _facts_of(process: Path) -> Iterator[str]:
+    """Everything of a process that may name a folder. It may end, or be another user's, at any moment."""
+    for link in ("cwd", "exe"):
+        with contextlib.suppress(OSError):
+            yield os.readlink(process / link)
+    for file in ("cmdline", "environ", "maps"):
+        with contextlib.suppress(OSError):
+            yield (process / file).read_text(errors="surrogateescape")
+    with contextlib.suppress(OSError):
+        for number in os.listdir(process / "fd"):
+            with contextlib.suppress(OSError):
+                yield os.readlink(process / "fd" / number)
+
+
+def _by_tools(folders: Collection[str]) -> Iterator[str]:
+    said = processes.open_files(), processes.command_lines()
+    if None in said:
+        yield "\0".join(folders)
+    yield from (text for text in said if text)

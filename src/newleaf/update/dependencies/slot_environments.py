@@ -1,0 +1,192 @@
+"""The dependencies of a release slot: an environment in `envs/` that all releases with the same needs share.
+
+Rules:
+
+- Its name follows from what is asked: lock file, extras, groups, wished Python, platform. What leads back
+  into one tree (an installed project, members of a workspace, local packages) is asked by one commit alone.
+- It is built under its own name, because programs in it name their place, and counts from when its mark
+  says that it is whole; what a kill left unfinished is removed. Afterwards it is never changed: a damaged
+  one stays for who uses it, and another is built beside it.
+- `.venv` of the release leads to it, and the release's record names it.
+- An app that installs with its own command has a `.venv` of its own in each release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from newleaf.core.ports import OnLine
+from newleaf.core.settings.sections import Update
+from newleaf.system import files
+from newleaf.system.loaded_tree import RELEASE_RECORD
+from newleaf.update.dependencies.environments import UNFINISHED, InPlaceEnvironment, speak_of_lock
+from newleaf.update.dependencies.fingerprints import MARK, difference, read_mark
+from newleaf.update.dependencies.installations import Installation
+from newleaf.update.dependencies.installers import Installer
+from newleaf.update.dependencies.needs import Kind, Needs, read_needs, require_pip_enough
+from newleaf.update.dependencies.room import require_room
+from newleaf.update.dependencies.surroundings import Surroundings
+from newleaf.update.dependencies.venvs import Venv
+
+PRETENDED = "SETUPTOOLS_SCM_PRETEND_VERSION_FOR"
+"""By which setuptools-scm, and with it hatch-vcs, is told a version."""
+_NUMBERED = re.compile(r"(?P<key>[0-9a-f]{24})(?:\.(?P<number>[0-9]+))?\Z")
+
+
+class Slot(Struct, frozen=True):
+    """A release on the disk: its top, the app's folder in it, its commit and version."""
+
+    top: Path
+    folder: Path
+    commit: str
+    version: str | None = None
+
+
+class SlotEnvironment(Struct, frozen=True):
+    """The environment of `slot`, among those in `envs`.
+
+    `update` are the settings of that release; `live` is the `.venv` of the live one, to tell what changed.
+    """
+
+    slot: Slot
+    update: Update
+    surroundings: Surroundings
+    envs: Path
+    live: Path
+
+    def owed(self) -> str | None:
+        """Why there is no whole environment for the release; None when there is one.
+
+        Raises: ManifestUnreadable, NewerSchema.
+        """
+        needs = self._needs()
+        if needs.kind is Kind.COMMAND:
+            return self._own.owed()
+        if needs.kind is Kind.NOBODY or self._find_whole(needs):
+            return None
+        fault = next((fault for fault in map(_fault, self._all(needs)) if fault), None)
+        return fault or self._what_changed(needs)
+
+    def install(self, on_line: OnLine) -> None:
+        """Builds an environment for the release; half of one is never left.
+
+        Raises: InstallFailed and its kin, DiskFull, ProgramMissing, NewerSchema.
+        """
+        needs = self._needs()
+        if needs.kind is Kind.COMMAND:
+            self._own.install(on_line)
+            return
+        if needs.kind is Kind.PIP:
+            require_pip_enough(needs)
+            speak_of_lock(needs, on_line)
+        self._remove_unfinished(needs)
+        venv = self._venv(needs, self._free_name(needs))
+        require_room(needs, venv.path, is_fresh=True)
+        Installation(venv, Installer(needs, self._surroundings(needs), on_line)).build()
+
+    def attach(self) -> None:
+        """Lets `.venv` of the release lead to its environment.
+
+        Raises: ManifestUnreadable, NewerSchema, StateDirectoryUnwritable.
+        """
+        needs = self._needs()
+        whole = None if needs.kind in (Kind.NOBODY, Kind.COMMAND) else self._find_whole(needs)
+        if whole:
+            link, target = self.slot.folder / ".venv", os.path.relpath(whole.path, self.slot.folder)
+            if not link.is_symlink() or os.readlink(link) != target:
+                files.replace_link(link, target)
+        record = files.read_record(self.slot.top / RELEASE_RECORD) or {}
+        name = whole.path.name if whole else None
+        if record.get("environment") != name:
+            files.write_record(self.slot.top / RELEASE_RECORD, {**record, "environment": name})
+
+    # --- which one ----------------------------------------------------------------------
+
+    @property
+    def _own(self) -> InPlaceEnvironment:
+        """For an app with its own command: the environment that it makes in the release."""
+        beside = self.slot.top / ".newleaf"
+        beside.mkdir(mode=files.PRIVATE_FOLDER, exist_ok=True)
+        return InPlaceEnvironment(self.slot.folder, self.update, self.surroundings, beside, self.slot.commit)
+
+    def _surroundings(self, needs: Needs) -> Surroundings:
+        """A release has no `.git` that could tell a build its version, so newleaf does."""
+        name, version = needs.manifest.name, self.slot.version
+        if not (name and version and needs.manifest.is_dynamic):
+            return self.surroundings
+        variable = f"{PRETENDED}_{re.sub('[^A-Z0-9]', '_', name.upper())}"
+        return Surroundings(self.surroundings.runner, {variable: version, **self.surroundings.environ})
+
+    def _needs(self) -> Needs:
+        folder = self.slot.folder.resolve()
+        has_uv = self.surroundings.uv is not None
+        return read_needs(folder, self.update, self.slot.commit, has_uv=has_uv)
+
+    def _venv(self, needs: Needs, name: str) -> Venv:
+        return Venv(self.envs / name, needs, self.surroundings, self.envs / f"{name}.json")
+
+    def _all(self, needs: Needs) -> Iterator[Venv]:
+        """Every environment that was built for these needs, the newest first."""
+        key = key_of(needs)
+        numbers = {
+            int(found["number"] or 1): found[0]
+            for found in map(_NUMBERED.match, os.listdir(self.envs) if self.envs.is_dir() else ())
+            if found and found["key"] == key
+        }
+        return (self._venv(needs, numbers[number]) for number in sorted(numbers, reverse=True))
+
+    def _find_whole(self, needs: Needs) -> Venv | None:
+        return next((venv for venv in self._all(needs) if _fault(venv) is None), None)
+
+    def _free_name(self, needs: Needs) -> str:
+        key = key_of(needs)
+        taken = {venv.path.name for venv in self._all(needs)}
+        number = next(number for number in range(1, len(taken) + 2) if _name(key, number) not in taken)
+        return _name(key, number)
+
+    def _remove_unfinished(self, needs: Needs) -> None:
+        """What a kill left. One that was whole once has its mark, and may be in use however damaged."""
+        for venv in self._all(needs):
+            if not (venv.path / MARK).exists() and not self._is_linked(venv.path):
+                shutil.rmtree(venv.path)
+
+    def _is_linked(self, environment: Path) -> bool:
+        """Whether the `.venv` of any release leads there."""
+        releases = self.slot.top.parent
+        inner = os.path.relpath(self.slot.folder, self.slot.top)
+        links = (releases / name / inner / ".venv" for name in os.listdir(releases))
+        return any(os.path.realpath(link) == os.path.realpath(environment) for link in links)
+
+    def _what_changed(self, needs: Needs) -> str:
+        mark = read_mark(self.live / MARK)
+        changed = difference(mark.parts, needs.parts) if mark else None
+        return changed or "there is no environment for this yet"
+
+
+def key_of(needs: Needs) -> str:
+    """The name of an environment that holds what is asked: 24 hexadecimal digits."""
+    parts = dict(needs.parts)
+    if needs.local or needs.moving or (needs.kind is Kind.PIP and needs.installs_project):
+        parts["commit"] = needs.commit
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _name(key: str, number: int) -> str:
+    return key if number == 1 else f"{key}.{number}"
+
+
+def _fault(venv: Venv) -> str | None:
+    """Why this environment cannot be used."""
+    mark = venv.mark()
+    if mark is None or mark.state != "installed":
+        return UNFINISHED
+    return venv.fault(mark)

@@ -1,0 +1,1 @@
+"""Release slots: releases beside each other, and the link to the one that a start loads."""
