@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from newleaf.agent.readiness import Readiness
+from newleaf.core.confirmation import CHECKOUT_MOVES
 from newleaf.core.errors import CorruptFile
 from newleaf.core.records import AttemptRecord, Identity, JournalRecord, Status
 from newleaf.core.release import Release
@@ -33,6 +34,7 @@ class Daemon:
     state: Path
     checkout: Checkout
     commits: list[Release]
+    moves: tuple[State, ...] = CHECKOUT_MOVES
     published: dict[str, Any] | None = None
     words: list[Status] = field(default_factory=list)
     cleared: list[Release] = field(default_factory=list)
@@ -46,6 +48,7 @@ class Daemon:
         readiness = Readiness(
             self.state,
             self.checkout.path,
+            self.moves,
             Identity("sessions", "mini-1", "beta"),
             self.history,
             self.version_of,
@@ -207,3 +210,10 @@ def test_with_a_broken_history_the_process_is_recorded_all_the_same(daemon: Daem
     found = read_daemon(daemon.state)
     assert found is not None
     assert found.commit == daemon.commits[1].commit
+
+
+def test_a_process_of_a_release_of_its_own_is_known_whatever_moves_meanwhile(daemon: Daemon) -> None:
+    """lessons.md L1"""
+    daemon.moves = ()
+    moving = daemon.attempt(State.FETCH, State.MIGRATE, at=STARTED - timedelta(seconds=1))
+    assert daemon.report(moving) == daemon.commits[1]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from newleaf.core.confirmation import is_confirmed_by, loaded_commit
+from newleaf.core.confirmation import LINK_MOVES, is_confirmed_by, loaded_commit
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.states import State
 from tests.support.simulated_host import START, commit_of, release_of
@@ -55,6 +55,17 @@ def test_of_two_moves_a_process_between_them_has_the_middle_release() -> None:
     second = attempt((State.INSTALL, 40), (State.RESTART, 50), start="b", target="c")
     assert loaded_commit(commit_of("c"), after(30), [MOVED, second]) == commit_of("b")
     assert loaded_commit(commit_of("c"), after(5), [MOVED, second]) == commit_of("a")
+
+
+def test_through_a_link_a_process_has_the_old_release_until_the_link_is_swapped() -> None:
+    """lessons.md L1: what is made ready beside the live release does not touch a process."""
+    assert loaded_commit(commit_of("b"), after(15), [MOVED], LINK_MOVES) == commit_of("a")
+    assert loaded_commit(commit_of("b"), after(20.5), [MOVED], LINK_MOVES) is None
+    assert loaded_commit(commit_of("b"), after(22), [MOVED], LINK_MOVES) == commit_of("b")
+
+
+def test_a_release_that_was_started_by_its_own_path_is_what_it_is() -> None:
+    assert loaded_commit(commit_of("a"), after(15), [MOVED], ()) == commit_of("a")
 
 
 def test_without_attempts_what_lies_there_is_loaded() -> None:

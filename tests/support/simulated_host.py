@@ -60,6 +60,8 @@ class SimulatedHost:
     reported: Release | None = None
     gates: dict[str, list[Waiting]] = field(default_factory=dict)
     fails: dict[str, Exception] = field(default_factory=dict)
+    beside: bool = False
+    """Releases lie beside each other: what is new is installed and tried there, and activating moves."""
     kill_at: str | None = None
     calls: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -81,7 +83,9 @@ class SimulatedHost:
         return Transaction(_Parts(self), self.new_id, self.suspended)
 
     def parts_for(self, release: Release, attempt: AttemptRecord | None) -> TargetParts:
-        return TargetParts(_Dependencies(self, release), self.steps, lambda: _Data(self, release))
+        steps = ("migrate",) if self.beside else self.steps
+        preflight = _Preflight(self) if self.beside else None
+        return TargetParts(_Dependencies(self, release), steps, lambda: _Data(self, release), preflight)
 
     def now(self) -> datetime:
         self.clock += timedelta(milliseconds=5)
@@ -135,12 +139,14 @@ class SimulatedHost:
         self.called("stage")
 
     def place(self, release: Release, *, sideways: bool) -> None:
-        if self.live_release.commit != release.commit:
+        if not self.beside and self.live_release.commit != release.commit:
             self.called(f"place {release.commit[0]}")
             self.live_release = release
 
     def activate(self, release: Release) -> list[str]:
         self.called(f"activate {release.commit[0]}")
+        if self.beside:
+            self.live_release = release
         return []
 
     # --- restarts -----------------------------------------------------------------------
@@ -201,7 +207,16 @@ class _Dependencies:
         self.host.dependencies = self.release.commit
 
     def attach(self) -> None:
-        """Nothing to attach."""
+        self.host.calls.append(f"attach {self.release.commit[0]}")
+
+
+@dataclass
+class _Preflight:
+    host: SimulatedHost
+
+    def run(self, on_line: OnLine) -> str:
+        self.host.called("preflight")
+        return "it can be loaded"
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 from newleaf.core.errors import InconsistentError, RefusedError
 from newleaf.core.job_errors import RestartBudgetSpent
 from newleaf.core.records import Waiting
+from newleaf.core.releases.slot_errors import PreflightFailed
 from newleaf.core.requests import Request
 from newleaf.core.states import State
 from newleaf.update.journal import Journal
@@ -392,3 +393,87 @@ def test_owed_dependencies_that_cannot_be_installed_are_a_failure(host: Simulate
     host.fails["install a"] = SimulatedFailure(step="install")
     result = host.transaction().update(REQUEST)
     assert (result.outcome, host.calls.count("install a")) == ("failed", 1)
+
+
+# --- releases beside each other -------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(host: SimulatedHost) -> SimulatedHost:
+    host.beside = True
+    return host
+
+
+def test_beside_the_live_release_a_new_one_is_installed_and_tried_before_any_gate(
+    beside: SimulatedHost,
+) -> None:
+    result = beside.transaction().update(REQUEST)
+    assert result.outcome == "updated"
+    assert states_of(beside) == "fetch verify stage activate restart done".split()
+    names = "fetch verify install preflight migrate activate restart".split()
+    assert [step.name for step in result.steps] == names
+    order = [beside.calls.index(call) for call in ("install b", "attach b", "preflight", "activate b")]
+    assert order == sorted(order)
+    assert beside.calls.index("preflight") < beside.calls.index("gates before install")
+
+
+def test_a_release_that_cannot_be_started_is_denied_and_nothing_is_touched(beside: SimulatedHost) -> None:
+    """Promise 4, lessons.md L42"""
+    failure = PreflightFailed(name="1.1.0", commit="b", what="loading it", reason="ImportError", lines=["x"])
+    beside.fails["preflight"] = failure
+    result = beside.transaction().update(REQUEST)
+    assert (result.outcome, result.exit_code) == ("failed", 1)
+    assert (result.errors[0]["code"], result.errors[0]["lines"]) == ("preflight_failed", ["x"])
+    assert beside.live_release.commit == commit_of("a")
+    assert states_of(beside) == "fetch verify stage failed".split()
+    beside.fails.clear()
+    assert beside.transaction().update(REQUEST).outcome == "held"
+
+
+def test_an_installation_that_fails_beside_is_only_tried_again(beside: SimulatedHost) -> None:
+    beside.fails["install b"] = SimulatedFailure(step="install")
+    assert beside.transaction().update(REQUEST).outcome == "failed"
+    assert states_of(beside)[-1] == "failed"
+    beside.fails.clear()
+    assert beside.transaction().update(REQUEST).outcome == "updated"
+
+
+@pytest.mark.parametrize("step", ["install b", "preflight"])
+def test_killed_beside_the_live_release_an_attempt_is_started_over(beside: SimulatedHost, step: str) -> None:
+    """Promise 5"""
+    beside.kill_at = step
+    with pytest.raises(Killed):
+        beside.transaction().update(REQUEST)
+    assert beside.live_release.commit == commit_of("a")
+    assert beside.transaction().update(REQUEST).outcome == "updated"
+    assert states_of(beside)[3] == "discarded"
+    assert beside.live_release.commit == commit_of("b")
+
+
+def test_what_waits_beside_the_live_release_goes_on_without_being_made_again(beside: SimulatedHost) -> None:
+    """lessons.md L27"""
+    beside.gates["install"] = [BUSY]
+    assert beside.transaction().update(REQUEST).outcome == "waiting"
+    beside.gates.clear()
+    beside.calls.clear()
+    assert beside.transaction().update(REQUEST).outcome == "updated"
+    assert not {"install b", "preflight", "stage"} & set(beside.calls)
+
+
+def test_dependencies_of_the_live_release_are_mended_where_it_lies(beside: SimulatedHost) -> None:
+    """lessons.md L16"""
+    beside.target = None
+    beside.dependencies = commit_of("c")
+    result = beside.transaction().update(REQUEST)
+    assert result.outcome == "up_to_date"
+    assert states_of(beside) == "wait install activate done".split()
+    assert "install a" in beside.calls
+    assert "attach a" in beside.calls
+
+
+def test_a_failed_migration_leaves_the_link_where_it_was(beside: SimulatedHost) -> None:
+    beside.migrations, beside.declared = ("1.1.0/001_a.py",), True
+    beside.fails["migrate 1.1.0/001_a.py"] = SimulatedFailure(step="migrate")
+    assert beside.transaction().update(REQUEST).outcome == "rolled_back"
+    assert beside.live_release.commit == commit_of("a")
+    assert "restore" in beside.calls

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.errors import InconsistentError
+from newleaf.core.errors import InconsistentError, Unhealthy
 from newleaf.core.states import State
 from newleaf.update.account import Account
 from newleaf.update.reversal import revert, revert_again
@@ -55,3 +55,34 @@ def test_a_reversal_that_fails_stays_open_and_is_finished_later(host: SimulatedH
     host.fails.clear()
     assert revert_again(account).outcome == "failed"
     assert host.live_release.commit == commit_of("a")
+
+
+UNHEALTHY = Unhealthy(name="1.1.0", reason="it left with 1 in its probation")
+INSTALLED = (State.INSTALL, State.MIGRATE, State.ACTIVATE, State.RESTART)
+
+
+def test_an_unhealthy_release_goes_with_its_data_and_is_denied(host: SimulatedHost) -> None:
+    """Promise 4, lessons.md L32"""
+    account = account_in(host, State.SNAPSHOT, *INSTALLED, State.CONFIRM)
+    result = revert(account, UNHEALTHY)
+    assert (result.outcome, result.errors[0]["code"]) == ("rolled_back", "unhealthy")
+    assert "restore" in host.calls
+    assert host.live_release.commit == commit_of("a")
+    assert commit_of("b") in account.parts.decisions.denied
+
+
+def test_an_unhealthy_release_without_data_is_denied_too(host: SimulatedHost) -> None:
+    account = account_in(host, *INSTALLED)
+    assert revert(account, UNHEALTHY).outcome == "rolled_back"
+    assert "restore" not in host.calls
+    assert commit_of("b") in account.parts.decisions.denied
+
+
+def test_killed_on_the_way_back_an_unhealthy_release_is_denied_all_the_same(host: SimulatedHost) -> None:
+    """lessons.md L42"""
+    account = account_in(host, *INSTALLED)
+    host.fails["place a"] = InconsistentError(reason="in the way")
+    revert(account, UNHEALTHY)
+    host.fails.clear()
+    assert revert_again(account).outcome == "rolled_back"
+    assert commit_of("b") in account.parts.decisions.denied

@@ -198,3 +198,24 @@ def test_while_a_restart_is_owed_the_way_back_is_where_the_update_came_from(host
     assert host.transaction().update(REQUEST).outcome == "waiting"
     host.mode = "none"
     assert host.transaction().rollback(REQUEST, with_data=False).target == release_of("b", "1.1.0")
+
+
+# --- a release that did not stay healthy ------------------------------------------------------
+
+
+def test_a_release_that_fails_in_its_probation_is_left_with_its_data_and_denied(host: SimulatedHost) -> None:
+    """Promise 4, lessons.md L32, L42"""
+    host.migrations, host.declared, host.mode, host.daemon = ("1.1.0/001_a.py",), True, "exit", True
+    assert host.transaction().update(REQUEST).outcome == "waiting"
+    result = host.transaction().give_up(REQUEST, "it left with 1")
+    assert result is not None
+    assert (result.outcome, result.exit_code) == ("rolled_back", 6)
+    assert (host.live_release.commit, host.data) == (commit_of("a"), "a")
+    assert host.words[-1] == "rolled_back"
+    assert host.transaction().update(REQUEST).outcome == "held"
+
+
+def test_what_is_done_is_not_left_by_itself(host: SimulatedHost) -> None:
+    assert host.transaction().update(REQUEST).outcome == "updated"
+    assert host.transaction().give_up(REQUEST, "it left with 1") is None
+    assert host.live_release.commit == commit_of("b")

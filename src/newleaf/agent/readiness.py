@@ -8,7 +8,7 @@ environment variable's; a report confirms the attempt that brought this commit, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from msgspec import Struct
 from newleaf.core.confirmation import is_confirmed_by, loaded_commit
 from newleaf.core.records import AttemptRecord, Identity, Status, stamp
 from newleaf.core.release import Release
+from newleaf.core.states import State
 from newleaf.system.loaded_tree import read_release
 from newleaf.system.restarts import Daemon, drop_stale_flag, write_daemon
 from newleaf.update.history import History
@@ -28,10 +29,15 @@ STARTED = "started"
 
 
 class Readiness(Struct, frozen=True):
-    """Reports one process. `version_of` tells the version that a commit's tree says."""
+    """Reports one process.
+
+    `moves` are the states of an attempt in which `tree` may change under a process; `version_of` tells the
+    version that a commit's tree says.
+    """
 
     state: Path
     tree: Path
+    moves: Collection[State]
     identity: Identity
     history: History
     version_of: Callable[[str], str | None]
@@ -64,7 +70,7 @@ class Readiness(Struct, frozen=True):
         lying_there = read_release(self.tree)
         if lying_there is None:
             return None
-        commit = loaded_commit(lying_there.commit, daemon.since, attempts)
+        commit = loaded_commit(lying_there.commit, daemon.since, attempts, self.moves)
         if commit is None:
             return None
         brought = next((a.target for a in reversed(attempts) if a.target.commit == commit), None)

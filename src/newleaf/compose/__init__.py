@@ -65,7 +65,11 @@ def ready(settings: GivenSettings | None = None) -> None:
 
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     try:
-        tree = (find_tree(Path(program).resolve().parent) if program else None) or find_tree(current_folder())
+        # As it was called first: a program of an environment is known by the release that links to it.
+        ways = (
+            [path.parent for path in (Path(program).absolute(), Path(program).resolve())] if program else []
+        )
+        tree = next(filter(None, map(find_tree, [*ways, current_folder()])), None)
         if tree is None:
             return
         place = find_place(Unnamed(), tree, os.environ, _noted)

@@ -316,6 +316,7 @@ class Host:
         readiness = Readiness(
             self.state,
             tree,
+            self.laid.moves(tree),
             self.identity,
             self.history,
             lambda commit: self.origin.version_of(CommitId(commit)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from newleaf.agent.naming import NamedInPlace
     from newleaf.compose.host import Host
     from newleaf.core.settings.model import Settings
+    from newleaf.core.states import State
     from newleaf.system.git import Repository
     from newleaf.system.worktree import CheckoutConfig, Worktree
     from newleaf.update.checkout.in_place import InPlace
@@ -70,6 +72,11 @@ class InPlaceLaid:
         """The checkout's `origin/BRANCH` follows, where that is where newleaf fetches from."""
         if self._host.url == self.config.origin:
             self.layout.in_place.tree.note_fetched(branch, commit)
+
+    def moves(self, tree: Path) -> Collection[State]:
+        from newleaf.core.confirmation import CHECKOUT_MOVES
+
+        return CHECKOUT_MOVES
 
     def environment(self, release: Release, settings: Settings) -> InPlaceEnvironment:
         from newleaf.update.dependencies.environments import InPlaceEnvironment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from newleaf.core.ports import Environment, Layout, Preflight
     from newleaf.core.release import CommitId, Release
     from newleaf.core.settings.model import Settings
+    from newleaf.core.states import State
     from newleaf.system.git import Repository
 
 
@@ -48,6 +50,10 @@ class Laid(Protocol):
 
     def note_fetched(self, branch: str, commit: CommitId) -> None:
         """Lets others know what the branch has at the remote."""
+        ...
+
+    def moves(self, tree: Path) -> Collection[State]:
+        """The states of an attempt in which what a process has loaded from `tree` may change under it."""
         ...
 
     def environment(self, release: Release, settings: Settings) -> Environment:

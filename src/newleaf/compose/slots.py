@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from newleaf.compose.host import Host
     from newleaf.core.releases.retention import Claims
     from newleaf.core.settings.model import Settings
+    from newleaf.core.states import State
     from newleaf.system.git import Repository
     from newleaf.update.dependencies.slot_environments import SlotEnvironment
     from newleaf.update.slots.preflight import Preflight
@@ -82,6 +84,13 @@ class SlotsLaid:
 
     def note_fetched(self, branch: str, commit: CommitId) -> None:
         """Nobody else looks into the updater's own repository."""
+
+    def moves(self, tree: Path) -> Collection[State]:
+        """A release that was started by its own path never changes; the way through a link may."""
+        from newleaf.core.confirmation import LINK_MOVES
+        from newleaf.core.releases.names import is_commit
+
+        return () if is_commit(tree.name) else LINK_MOVES
 
     def environment(self, release: Release, settings: Settings) -> SlotEnvironment:
         from newleaf.update.dependencies.slot_environments import Slot, SlotEnvironment

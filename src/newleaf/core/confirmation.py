@@ -1,32 +1,39 @@
 """What a process that reports itself has loaded, and whether that confirms an attempt.
 
-In place, the tree may have moved under a process that had already started: what it loaded is judged by
-when it started, never by what lies there now (lessons.md L1, L25).
+In place, the tree may have moved under a process that had already started; with slots, the link that it
+was started through. What it loaded is then judged by when it started, never by what lies there now
+(lessons.md L1, L25). A release that was started by its own path is what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from newleaf.core.records import AttemptRecord
 from newleaf.core.release import CommitId
 from newleaf.core.states import State
 
-_MOVES = (State.INSTALL, State.MIGRATE, State.ACTIVATE, State.REVERT)
+CHECKOUT_MOVES = (State.INSTALL, State.MIGRATE, State.ACTIVATE, State.REVERT)
+"""The states in which a checkout may be changed."""
+LINK_MOVES = (State.ACTIVATE, State.REVERT)
+"""The states in which the link to a release may be swapped."""
 _SETTLED = (State.RESTART, State.DONE, State.FAILED, State.ROLLED_BACK, State.INCONSISTENT)
 
 
 def loaded_commit(
-    lying_there: CommitId, started: datetime, attempts: Iterable[AttemptRecord]
+    lying_there: CommitId,
+    started: datetime,
+    attempts: Iterable[AttemptRecord],
+    moves: Collection[State] = CHECKOUT_MOVES,
 ) -> CommitId | None:
     """The commit that a process started at `started` has loaded; None when the tree moved meanwhile.
 
-    A process older than a move has what lay there before it; one that started while the tree
-    moved may have parts of both.
+    `moves` are the states in which what it was started from may change. A process older than a move has what
+    lay there before it; one that started while the tree moved may have parts of both.
     """
     for attempt in reversed(list(attempts)):
-        began = next((record.at for record in attempt.records if record.state in _MOVES), None)
+        began = next((record.at for record in attempt.records if record.state in moves), None)
         if began is None:
             continue
         settled = next((record.at for record in attempt.records if record.state in _SETTLED), None)

@@ -269,6 +269,12 @@ class LeftByHand(FailedError):
     code = "left_by_hand"
 
 
+class Unhealthy(RolledBackError):
+    """{name} was not healthy: {reason}"""
+
+    code = "unhealthy"
+
+
 class NoSnapshot(UsageError):
     """no snapshot was taken when {name} was installed, so there is no data to restore"""
 

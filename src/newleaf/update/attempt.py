@@ -11,7 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from newleaf.core.errors import InconsistentError, LeftByHand, NewleafError, RefusedError, TooManyRecords
+from newleaf.core.errors import (
+    InconsistentError,
+    LeftByHand,
+    NewleafError,
+    RefusedError,
+    TooManyRecords,
+    Unhealthy,
+)
 from newleaf.core.job_errors import AppBusy, RestartBudgetSpent
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
@@ -70,6 +77,13 @@ class Attempt:
             return result
         account.deny(LeftByHand().message)
         return result._replace(outcome="ok", start=result.target, target=result.start, errors=())
+
+    def give_up(self, reason: str) -> Result:
+        """Goes back, with the data, because the release did not stay healthy; it is denied.
+
+        Every failure ends in a Result; only defects raise.
+        """
+        return revert(self._account, Unhealthy(name=self._account.record.target.name, reason=reason))
 
     @property
     def _state(self) -> State:

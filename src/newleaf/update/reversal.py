@@ -1,14 +1,14 @@
 """The way back of an attempt that failed after it had touched the live tree: data, tree, dependencies.
 
-Each part may be made again after a kill. A release whose data had to be restored is denied; anything
-else is only retried.
+Each part may be made again after a kill. A release whose data had to be restored, or that was not healthy, is
+denied; anything else is only retried.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from newleaf.core.errors import NewleafError
+from newleaf.core.errors import NewleafError, Unhealthy
 from newleaf.core.ports import Environment
 from newleaf.core.records import Result
 from newleaf.core.states import State
@@ -20,11 +20,14 @@ from newleaf.update.parts import REPAIR
 def revert(account: Account, error: NewleafError, *, with_data: bool = False) -> Result:
     """Goes back to where the attempt started, because of `error`.
 
-    Data is restored where migrating it was not finished; else only `with_data`.
+    Data is restored where migrating it was not finished, or the release was unhealthy; else only `with_data`.
     """
-    unfinished = account.record.state is State.MIGRATE or with_data
+    unhealthy = isinstance(error, Unhealthy)
+    unfinished = account.record.state is State.MIGRATE or unhealthy or with_data
     restore = unfinished and account.record.at(State.SNAPSHOT) is not None
-    account.parts.journal.append(State.REVERT, error=error.as_record(), restore=restore)
+    account.parts.journal.append(
+        State.REVERT, error=error.as_record(), restore=restore, denies=restore or unhealthy
+    )
     return _finish(account)
 
 
@@ -51,7 +54,7 @@ def _finish(account: Account) -> Result:
             errors += _go_back(account)
     except NewleafError as error:
         return account.stays(error, "inconsistent")
-    if not detail.get("restore"):
+    if not detail.get("denies", detail.get("restore")):
         return account.ends(State.FAILED, "failed", *errors)
     lifts = f"newleaf allow {account.record.target.commit[:12]}"
     errors[0] = {**errors[0], "cure": f"publish a release that mends it; `{lifts}` has this one tried again"}

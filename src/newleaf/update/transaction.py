@@ -88,6 +88,16 @@ class Transaction(Struct):
         self._close_open_attempt()
         return self._begin(live, to, State.FETCH, request, kind=ROLLBACK, sideways=True, **snapshot)
 
+    def give_up(self, request: Request, reason: str) -> Result | None:
+        """Goes back from a release that failed before its probation ended, its data with it, and denies it.
+
+        None when no attempt is at its restart or its probation: what is confirmed is not left by itself.
+        """
+        owed = self.parts.journal.open_attempt
+        if owed is None or owed.state not in (State.RESTART, State.CONFIRM):
+            return None
+        return Attempt(self.parts, request).give_up(reason)
+
     def _way_back(self, request: Request, live: Release) -> Release | None:
         if request.to is None:
             owed = self.parts.journal.open_attempt
