@@ -104,6 +104,11 @@ class Deployment:
     def state(self) -> Path:
         return self.home / ".sessions"
 
+    @property
+    def app(self) -> Path:
+        """Where what is live lies."""
+        return self.checkout.path
+
     def release(self, version: str, files: Mapping[str, Content] | None = None) -> str:
         """Publishes a version: a commit on the branch, and its tag."""
         content: dict[str, Content] = {
@@ -146,7 +151,7 @@ class Deployment:
         """
         return subprocess.Popen(
             [*(program if kill_at is None else (sys.executable, str(KILLER), kill_at)), *arguments],
-            cwd=folder or self.checkout.path,
+            cwd=folder or self.app,
             env=self.variables,
             preexec_fn=before,  # noqa: PLW1509 - a limit on the child alone; it starts no thread
             stdin=subprocess.DEVNULL,
@@ -193,10 +198,10 @@ class Deployment:
         return [line["state"] for line in self.lines("journal.jsonl")]
 
     def start_daemon(self) -> subprocess.Popen[str]:
-        """Starts `daemon.py` of the checkout and waits until it has reported itself."""
+        """Starts `daemon.py` of what is live and waits until it has reported itself."""
         process = subprocess.Popen(
             [sys.executable, "daemon.py"],
-            cwd=self.checkout.path,
+            cwd=self.app,
             env=self.variables | {"NEWLEAF_STATE_DIR": str(self.state)},
             text=True,
         )
@@ -204,6 +209,41 @@ class Deployment:
         wait_until(lambda: path.exists() and self.record("daemon.pid")["pid"] == process.pid)
         wait_until((self.state / "status.json").exists)
         return process
+
+
+@dataclass
+class SlotDeployment(Deployment):
+    """One host with release slots, which nobody's checkout is needed for."""
+
+    @classmethod
+    def make(cls, folder: Path, files: Mapping[str, Content] | None = None, **tables: Any) -> SlotDeployment:
+        """An app whose version 1.0.0 is live; `tables` are of its newleaf.toml."""
+        made = super().make(folder, files, **tables)
+        assert isinstance(made, SlotDeployment)
+        made.init()
+        return made
+
+    def init(self, *arguments: str) -> Answer:
+        """`newleaf init --slots --from` the remote."""
+        answer = self.run("init", "--slots", "--from", self.remote.url, *arguments, folder=self.home)
+        assert answer.code == 0, answer
+        return answer
+
+    @property
+    def app(self) -> Path:
+        return self.state / "current"
+
+    def head(self) -> str:
+        """The commit that is live."""
+        return self.app.resolve().name
+
+    def slot(self, commit: str) -> Path:
+        """Where a release lies."""
+        return self.state / "releases" / commit
+
+    def slots(self) -> set[str]:
+        """The releases on the disk."""
+        return set(os.listdir(self.state / "releases"))
 
 
 def migration(body: str, check: str = "return False") -> Script:
