@@ -102,6 +102,7 @@ class SlotEnvironment(Struct, frozen=True):
         if whole:
             link, target = self.slot.folder / ".venv", os.path.relpath(whole.path, self.slot.folder)
             if not link.is_symlink() or os.readlink(link) != target:
+                files.remove_leftovers(link.parent)
                 files.replace_link(link, target)
         record = files.read_record(self.slot.top / RELEASE_RECORD) or {}
         name = whole.path.name if whole else None
