@@ -123,6 +123,27 @@ def test_a_branch_that_is_no_plain_name_is_refused_before_git_runs(deployment: D
     assert marker.exists(), "the trap works"
 
 
+ORDERS = (("update", "--to"), ("pin", "--"), ("rollback", "--to"))
+TAGS = ["--upload-pack=touch X", "-f", "1.1.0\nv1.1.0", "1..0", "v1.1.0/../v1.1.0", "1." * 150 + "0"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_tag_that_is_no_plain_name_is_refused_and_nothing_runs(
+    deployment: Deployment, order: tuple[str, ...]
+) -> None:
+    """threats.md T15"""
+    deployment.run("check")
+    before, tags = look(deployment), deployment.remote.git("for-each-ref")
+    for tag in TAGS:
+        words = (order[0], f"--to={tag}") if order[1] == "--to" else (*order, tag)
+        process = deployment.start("--json", *words)
+        output, errors = process.communicate(timeout=30)
+        require_plain(Answer(process.returncode, json.loads(output), errors), 2, "usage")
+    assert untouched(deployment, before)
+    assert deployment.remote.git("for-each-ref") == tags
+    assert not list(deployment.folder.rglob("X"))
+
+
 def test_a_branch_that_the_remote_has_not_changes_nothing(deployment: Deployment) -> None:
     before = look(deployment)
     text = require_plain(deployment.run("update", "--branch", "elsewhere"), 1, "failed", "branch_missing")

@@ -35,13 +35,16 @@ def origin(deployment: Deployment, url: str, **update: object) -> None:
     deployment.host_settings("[update]\n" + "".join(f"{key} = {value}\n" for key, value in update.items()))
 
 
+LINES = ("state/journal.jsonl", "state/history.jsonl")
+
+
 def stays(deployment: Deployment, code: int, outcome: str, error: str) -> str:
     """An update that fails like this and leaves the host as it was; its text."""
     deployment.run("suspend")
     deployment.run("resume")
-    before = look(deployment, "state/journal.jsonl", "state/history.jsonl")
+    before = look(deployment, *LINES)
     text = require_plain(deployment.run("update"), code, outcome, error)
-    assert look(deployment, "state/journal.jsonl", "state/history.jsonl") == before
+    assert look(deployment, *LINES) == before
     return text
 
 
@@ -147,6 +150,35 @@ def test_a_branch_that_was_deleted_is_said(deployment: Deployment) -> None:
     assert "no branch main" in stays(deployment, 1, "failed", "branch_missing")
 
 
+def test_a_file_remote_that_only_the_app_s_own_file_names_is_refused(deployment: Deployment) -> None:
+    """threats.md T16: `file://` is for the host's own settings and the checkout's origin."""
+    other = deployment.remote.clone(deployment.folder / "other").path
+    deployment.checkout.write(
+        "newleaf.toml", settings_text(source={"url": f"file://{other}"}, deployment={"channel": "alpha"})
+    )
+    deployment.checkout.git("remote", "remove", "origin")
+    before = look(deployment)
+    text = require_plain(deployment.run("update"), 2, "usage")
+    assert "source.url" in text
+    assert look(deployment) == before
+
+
+@pytest.mark.parametrize("place", ["host.toml", "variable"])
+@pytest.mark.parametrize("url", ["ext::sh -c touch% pwned", "ssh://-oProxyCommand=touch%20pwned/x"])
+def test_a_program_as_the_host_s_own_remote_is_refused_too(
+    deployment: Deployment, url: str, place: str
+) -> None:
+    """threats.md T16"""
+    if place == "variable":
+        deployment.environment["NEWLEAF_SOURCE__URL"] = url
+    else:
+        deployment.host_settings(f'[source]\nurl = "{url}"\n')
+    before = look(deployment)
+    require_plain(deployment.run("update"), 2, "usage")
+    assert look(deployment) == before
+    assert not list(deployment.folder.rglob("pwned"))
+
+
 # --- secrets --------------------------------------------------------------------------------
 
 
@@ -155,6 +187,8 @@ def everything_written(deployment: Deployment, *but: Path) -> Iterator[tuple[Pat
         if path.is_file() and path not in but:
             yield path, path.read_bytes()
 
+
+TELLING = {"status.json", "history.jsonl", "update.log"}
 
 VERBS = ("update", "check", "status", "why", "history", "config", "doctor", "version", "rollback")
 
@@ -211,19 +245,35 @@ def test_a_token_in_git_s_last_words_is_masked_everywhere(deployment: Deployment
     token, talker = deployment.folder / "token", deployment.folder / "ssh"
     token.write_text(f"{CANARY}\n")
     token.chmod(0o600)
-    talker.write_text(f"#!/bin/sh\necho 'fatal: {CANARY} is no good here' >&2\nexit 255\n")
-    talker.chmod(0o755)
-    deployment.host_settings(
-        f'[source]\nurl = "ssh://git@git.invalid/remote.git"\ntoken_file = "{token}"\n'
-        f'[source.git_config]\n"core.sshCommand" = "{talker}"\n'
+    # The first question is answered, so that the attempt begins; the fetch, and all that comes later, is not.
+    talker.write_text(
+        f"#!/bin/sh\n[ -e {talker}-asked ] || {{ touch {talker}-asked; "
+        f"exec git upload-pack {deployment.remote.path}; }}\n"
+        f"echo 'fatal: {CANARY} is no good here' >&2\nexit 255\n"
     )
-    failed = deployment.run("update")
-    assert (failed.code, failed.outcome) == (1, "failed")
-    assert "**** is no good here" in failed.record["errors"][0]["message"]
-    for verb in ("update", "status", "why", "history"):
-        _, output, errors = deployment.text(verb)
-        assert CANARY not in output + errors, verb
-    assert [path for path, content in everything_written(deployment) if CANARY.encode() in content] == []
+    talker.chmod(0o755)
+    with serving(lambda _: HttpAnswer(200, {}, b"")) as chat:
+        deployment.host_settings(
+            f'[source]\nurl = "ssh://git@git.invalid/remote.git"\ntoken_file = "{token}"\n'
+            f'[source.git_config]\n"core.sshCommand" = "{talker}"\n'
+            f'[notify]\nurls = ["{chat.url}/hook"]\nallow_private = ["127.0.0.1"]\n'
+        )
+        failed = deployment.run("update")
+        assert (failed.code, failed.outcome) == (1, "failed")
+        assert "**** is no good here" in failed.record["errors"][0]["message"]
+        for verb in ("update", "check", "status", "why", "history"):
+            _, output, errors = deployment.text(verb)
+            assert CANARY not in output + errors, verb
+            answer = deployment.run(verb)
+            assert CANARY not in f"{answer.record}{answer.errors}", verb
+        notices = b"".join(request.body for request in chat.received)
+    assert b"**** is no good here" in notices
+    assert CANARY.encode() not in notices
+    written = dict(everything_written(deployment))
+    assert "failed" in deployment.states(), "the journal knows of it, too"
+    telling = {path.name for path, content in written.items() if b"**** is no good here" in content}
+    assert telling >= TELLING, "what is searched does tell of the failure"
+    assert [path for path, content in written.items() if CANARY.encode() in content] == []
 
 
 # --- what is sent ---------------------------------------------------------------------------
@@ -289,6 +339,32 @@ def beta(deployment: Deployment) -> None:
     deployment.host_settings('[deployment]\nchannel = "beta"\n')
 
 
+ORDERS = {"the channel": ["update"], "an order": ["update", "--to", "1.1.0"], "a pin": ["update"]}
+
+
+@pytest.mark.parametrize("asked_by", ORDERS)
+@pytest.mark.parametrize("channel", ["alpha", "beta"])
+def test_a_release_older_than_the_floor_is_refused_and_the_state_unchanged(
+    deployment: Deployment, channel: str, asked_by: str
+) -> None:
+    """threats.md T1"""
+    deployment.host_settings(f'[deployment]\nchannel = "{channel}"\n[security]\nfloor = "1.2.0"\n')
+    deployment.run("pin" if asked_by == "a pin" else "unpin", *(["1.1.0"] if asked_by == "a pin" else []))
+    before = look(deployment, *LINES)
+    text = require_plain(deployment.run(*ORDERS[asked_by]), 5, "refused", "below_floor")
+    assert "1.2.0" in text
+    assert look(deployment, *LINES) == before
+
+
+def test_a_way_back_below_the_floor_is_refused_and_the_state_unchanged(deployment: Deployment) -> None:
+    """threats.md T1"""
+    deployment.run("update")
+    deployment.host_settings('[security]\nfloor = "1.1.0"\n')
+    before = look(deployment, *LINES)
+    require_plain(deployment.run("rollback"), 5, "refused", "below_floor")
+    assert look(deployment, *LINES) == before
+
+
 def test_a_tag_that_was_moved_is_refused(deployment: Deployment) -> None:
     """threats.md T9"""
     beta(deployment)
@@ -313,6 +389,39 @@ def test_replacements_on_the_remote_have_no_effect(deployment: Deployment) -> No
     assert deployment.run("update").outcome == "updated"
     assert deployment.head() == newest
     assert deployment.checkout.read("app.py") == "print('1.1.0')\n"
+
+
+@pytest.mark.parametrize("followed", ["a branch", "a tag"])
+def test_a_ref_that_moves_between_verify_and_activate_has_no_effect(
+    deployment: Deployment, followed: str
+) -> None:
+    """threats.md T22: on the remote, in the checkout, and in newleaf's own directory."""
+    remote, own = deployment.remote, deployment.state / "git"
+    wanted = remote.heads()["main"]
+    other = remote.commit({"app.py": "print('other')\n"}, branch="other")
+    deployment.checkout.git("fetch", "-q", "origin", "other")
+    mover = deployment.folder / "mover"
+    moves = [
+        f"git --git-dir={remote.path} update-ref refs/heads/main {other}",
+        f"git --git-dir={remote.path} update-ref refs/tags/v1.1.0 {other}",
+        f"git --git-dir={deployment.checkout.path}/.git update-ref refs/remotes/origin/main {other}",
+        f"git --git-dir={deployment.checkout.path}/.git update-ref refs/tags/v1.1.0 {other}",
+        f"export GIT_OBJECT_DIRECTORY={deployment.checkout.path}/.git/objects",
+        f"for ref in $(git --git-dir={own} for-each-ref --format='%(refname)')",
+        f"do git --git-dir={own} update-ref $ref {other}; done",
+        f"touch {deployment.folder}/moved",
+    ]
+    mover.write_text("#!/bin/sh\nset -e\n" + "\n".join(moves) + "\n")
+    mover.chmod(0o755)
+    channel = "alpha" if followed == "a branch" else "beta"
+    deployment.host_settings(f'[deployment]\nchannel = "{channel}"\n[gates]\nidle_command = ["{mover}"]\n')
+    answer = deployment.run("update")
+    assert (deployment.folder / "moved").exists(), answer
+    assert answer.outcome == "updated", answer
+    assert answer.record["to"]["commit"] == wanted
+    assert deployment.head() == wanted
+    assert deployment.checkout.read("app.py") == "print('1.1.0')\n"
+    assert deployment.checkout.changes() == []
 
 
 def test_a_version_that_went_down_is_explained_and_no_failure(deployment: Deployment) -> None:

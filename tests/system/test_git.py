@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -26,10 +27,10 @@ from newleaf.core.releases.git_errors import (
 from newleaf.core.releases.tree_rules import Entry
 from newleaf.system import processes
 from newleaf.system.commands import Runner
-from newleaf.system.git import Git, Repository
+from newleaf.system.git import At, Git, Repository
 from newleaf.system.git_environment import Access
 from tests.support.hosts import Host, make_host
-from tests.support.http_server import Answer, serving
+from tests.support.http_server import Answer, Received, serving
 from tests.support.kills import wait_until
 from tests.support.repositories import FIRST_TIME, Link, Remote, Script
 
@@ -98,6 +99,57 @@ def test_refs_with_names_that_could_be_options_are_left_out(host: Host) -> None:
         host.remote.git("update-ref", name, head)
 
     assert set(host.git.ls_remote()) == {MAIN, "refs/tags/v1.0.0"}
+
+
+HOSTILE = [
+    "--upload-pack=touch X",
+    "-f",
+    "v1..2",
+    "v1.0\x7f",
+    "v1" + ".0" * 150,
+    "v1.0.lock",
+    "v1.0@{1}",
+]
+
+
+def test_tags_that_a_hostile_server_names_like_options_are_left_out(tmp_path: Path, remote: Remote) -> None:
+    """threats.md T15: no git would store such names, and any web server can say them."""
+    head = remote.id_of(MAIN)
+    lines = [f"{head}\trefs/{kind}/{name}\n" for name in [*HOSTILE, "v1.0"] for kind in ("tags", "heads")]
+
+    def dumb(request: Received) -> Answer:
+        found = request.target.partition("?")[0].endswith("/info/refs")
+        return Answer(200, {"Content-Type": "text/plain"}, "".join(lines).encode()) if found else Answer(404)
+
+    with serving(dumb) as server:
+        git = git_for(tmp_path, f"{server.url}/app.git")
+
+        assert git.ls_remote() == {"refs/tags/v1.0": head, "refs/heads/v1.0": head}
+        assert git.ls_remote("refs/tags/v*") == {"refs/tags/v1.0": head}
+
+
+def test_a_ref_that_begins_like_an_option_comes_to_git_as_a_ref(tmp_path: Path, remote: Remote) -> None:
+    """threats.md T15: even if such a name got past the rules; `--end-of-options` stands before it."""
+    git = git_for(tmp_path, remote.url)
+
+    with pytest.raises(NewleafError):
+        git.fetch({f"--upload-pack=touch {tmp_path}/ran;git-upload-pack": ABSENT})
+
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_address_that_begins_like_an_option_comes_to_git_as_an_address(
+    tmp_path: Path, remote: Remote
+) -> None:
+    """threats.md T15, T16: even if such an address got past the settings."""
+    git = git_for(tmp_path, remote.url)
+    git.access = Access(f"--upload-pack=touch {tmp_path}/ran;git-upload-pack")
+
+    for ask in (lambda: git.ls_remote(remote.url), lambda: git.fetch({remote.url: ABSENT})):
+        with pytest.raises(NewleafError):
+            ask()
+
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_check_is_one_process(tmp_path: Path, remote: Remote) -> None:
@@ -452,6 +504,60 @@ def test_a_local_path_is_not_reached_by_a_network_remotes_git(tmp_path: Path, re
         git.call("ls-remote", "--end-of-options", remote.url)
 
     assert "transport 'file' not allowed" in caught.value.message
+
+
+def trap(folder: Path, name: str) -> Path:
+    """A program that leaves `name-ran` beside it."""
+    script = folder / name
+    script.write_text(f"#!/bin/sh\ntouch {folder}/{name}-ran\ncat\n")
+    script.chmod(0o755)
+    return script
+
+
+def test_hooks_and_a_monitor_in_the_very_directory_do_not_run(tmp_path: Path, remote: Remote) -> None:
+    """threats.md T18: what is said on every call outranks each file; the traps do spring without it."""
+    git = git_for(tmp_path, remote.url)
+    head = remote.id_of(MAIN)
+    git.fetch({MAIN: head})
+    own, tree = tmp_path / "own-git", tmp_path / "tree"
+    tree.mkdir()
+    (own / "hooks").mkdir()
+    for hook in ("reference-transaction", "post-index-change", "post-checkout"):
+        (own / "hooks" / hook).symlink_to(trap(tmp_path, hook))
+    with (own / "config").open("a") as config:
+        config.write(f"[core]\n\tfsmonitor = {trap(tmp_path, 'monitor')}\n")
+    at = At({"GIT_WORK_TREE": str(tree), "GIT_INDEX_FILE": str(tmp_path / "index")}, tree)
+    given = dict(git._local) | at.variables
+    unguarded = {name: value for name, value in given.items() if not name.startswith("GIT_CONFIG_")}
+
+    git.call("read-tree", "-m", "-u", head, at=at)
+    git.call("status", "--porcelain", at=at)
+    git.call("update-ref", "refs/heads/x", head)
+    assert sorted(tmp_path.glob("*-ran")) == []
+
+    for words in (
+        ("read-tree", "-m", "-u", head),
+        ("status", "--porcelain"),
+        ("update-ref", "refs/heads/y", head),
+    ):
+        subprocess.run(["git", *words], cwd=tree, env=unguarded, capture_output=True, check=False)
+    ran = {path.name for path in tmp_path.glob("*-ran")}
+    assert ran >= {"reference-transaction-ran", "post-index-change-ran", "monitor-ran"}
+
+
+def test_no_ssh_command_but_the_host_s_own_is_run(tmp_path: Path) -> None:
+    """threats.md T18, T19: neither one that a git directory configures, nor one of the environment."""
+    command = str(trap(tmp_path, "ssh"))
+    outer = {"GIT_SSH_COMMAND": command, "GIT_SSH": command, "GIT_PROXY_COMMAND": command}
+    git = git_for(tmp_path, "ssh://127.0.0.1:1/app.git", outer)
+    git.run("version")
+    with (tmp_path / "own-git" / "config").open("a") as config:
+        config.write(f"[core]\n\tsshCommand = {command}\n")
+
+    with pytest.raises(NewleafError):
+        git.ls_remote(MAIN)
+
+    assert not (tmp_path / "ssh-ran").exists()
 
 
 def test_variables_that_steer_git_are_ignored(tmp_path: Path, remote: Remote, host: Host) -> None:

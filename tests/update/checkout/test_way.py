@@ -77,6 +77,22 @@ def test_commits_that_the_remote_lacks_are_never_left_behind(host: Host, sideway
     assert host.remote.id_of("refs/heads/main") == remote_head
 
 
+def test_a_replaced_object_hides_no_commit_that_the_remote_lacks(host: Host) -> None:
+    """threats.md T14: with it, the local commit would look like a part of the target's history."""
+    host.checkout.write("app.py", "mine\n")
+    host.checkout.git("commit", "-qam", "My own change")
+    mine = host.checkout.id_of()
+    target = host.remote.commit({"app.py": "two\n"})
+    host.checkout.git("fetch", "-q", "origin")
+    child = host.checkout.git("commit-tree", f"{mine}^{{tree}}", "-p", mine, "-m", "After mine")
+    host.checkout.git("replace", target, child)
+
+    with pytest.raises(Diverged):
+        host.update(commit=target, sideways=True)
+
+    assert host.checkout.id_of() == mine
+
+
 def test_a_release_of_another_line_is_reached_sideways(tmp_path: Path, remote: Remote) -> None:
     base = remote.id_of("refs/heads/main")
     remote.commit({"app.py": "1.1.1\n"}, branch="release/1.1", parent=base)

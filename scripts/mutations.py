@@ -1,0 +1,236 @@
+"""Takes each protection out in turn, in a copy of the tree, and sees whether its test notices.
+
+    scripts/mutations.py              every mutation of scripts/mutation_list.py
+    scripts/mutations.py T15 T18      those of some rows of the threats
+    scripts/mutations.py --jobs 4     so many at once, else one a core
+
+1. Each edit must fit: its old text stands exactly once in its file, and the new one is Python.
+2. The named tests pass in a copy in which nothing is changed, and what is imported there is that copy.
+3. Each mutation gets a copy of its own, with an environment of its own, so that the programs which tests
+   start run the mutated code too. Its tests must fail there. That they cannot be collected, or do not end,
+   proves nothing.
+
+The checkout itself is never changed. Exits 1 when a protection is proved by no test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts.mutation_list import MUTATIONS, Mutation  # noqa: E402 - found from any folder
+
+PACKAGE = Path("src/newleaf")
+COPIED = ("src", "tests", "scripts", "pyproject.toml")
+TIMEOUT_SECONDS = 60.0
+BASELINE_SECONDS = 300.0
+KILLED, SURVIVED, BROKEN, TIMED_OUT = "killed", "SURVIVED", "BROKEN", "TIMED OUT"
+
+
+class Verdict(NamedTuple):
+    """What the tests of a mutation came to, and what they said."""
+
+    word: str
+    said: str = ""
+
+
+class ProofError(Exception):
+    """Why nothing can be proved."""
+
+
+def find_misfits(mutations: Iterable[Mutation], root: Path = ROOT) -> Iterator[str]:
+    """The mutations that do not fit the code any more, a line each."""
+    for mutation in mutations:
+        for edit in mutation.edits:
+            path = root / PACKAGE / edit.file
+            text = path.read_text(encoding="utf-8") if path.is_file() else ""
+            found = text.count(edit.old)
+            if found != 1:
+                yield f"{mutation.row} {mutation.protection}: {edit.file} has {edit.old!r} {found} times"
+            elif edit.old == edit.new or (path.suffix == ".py" and not _is_python(_edited(text, edit))):
+                yield f"{mutation.row} {mutation.protection}: {edit.new!r} is no change to {edit.file}"
+        for test in mutation.tests:
+            if not (root / test.partition("::")[0]).is_file():
+                yield f"{mutation.row} {mutation.protection}: there is no {test}"
+
+
+def make_copy(root: Path, to: Path, mutation: Mutation | None = None) -> Path:
+    """A copy of the tree, mutated, with an environment that imports it; the environment's Python."""
+    for name in COPIED:
+        source = root / name
+        if source.is_dir():
+            # Byte code comes along: it is valid where the source is as old and as long as it was.
+            shutil.copytree(source, to / name, symlinks=True)
+        elif source.exists():
+            shutil.copy2(source, to / name)
+    for edit in mutation.edits if mutation else ():
+        path = to / PACKAGE / edit.file
+        path.write_text(_edited(path.read_text(encoding="utf-8"), edit), encoding="utf-8")
+    return _make_environment(to)
+
+
+def require_passing(root: Path, folder: Path, tests: Sequence[str]) -> None:
+    """Raises ProofError unless the tests pass unmutated, and test the copy."""
+    python = make_copy(root, folder)
+    argv = [str(python), "-c", "import newleaf; print(newleaf.__file__)"]
+    said = subprocess.run(argv, cwd="/", env={}, capture_output=True, text=True, check=False, timeout=60)
+    if said.stdout.strip() != str(folder / PACKAGE / "__init__.py"):
+        raise ProofError(f"not the copy is imported: {said.stdout}{said.stderr}")
+    verdict = run_tests(python, folder, tests, BASELINE_SECONDS)
+    if verdict.word != SURVIVED:
+        raise ProofError(f"the tests do not pass as they are:\n{verdict.said}")
+
+
+def run_tests(python: Path, folder: Path, tests: Sequence[str], timeout_seconds: float) -> Verdict:
+    """Runs tests in a copy until the first that fails."""
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-n0", f"--basetemp={folder / 't'}"]
+    hidden = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "VIRTUAL_ENV")
+    process = subprocess.Popen(
+        [str(python), "-m", "pytest", *options, *tests],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name not in hidden},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=timeout_seconds)
+    except subprocess.TimeoutExpired:
+        return Verdict(TIMED_OUT, f"after {timeout_seconds:g} s")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return Verdict({0: SURVIVED, 1: KILLED}.get(process.returncode, BROKEN), said)
+
+
+def judge(root: Path, folder: Path, mutation: Mutation, timeout_seconds: float) -> Verdict:
+    """What the tests of one mutation say of it."""
+    try:
+        python = make_copy(root, folder, mutation)
+        return run_tests(python, folder, mutation.tests, timeout_seconds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def judge_all(root: Path, mutations: Sequence[Mutation], jobs: int, timeout_seconds: float) -> list[Verdict]:
+    """The verdicts, in order. Raises: ProofError."""
+    with tempfile.TemporaryDirectory(prefix="mutations-", ignore_cleanup_errors=True) as made:
+        # What is imported says where it lies, links resolved.
+        folder = Path(made).resolve()
+        require_passing(root, folder / "0", _tests_of(mutations))
+        with ThreadPoolExecutor(jobs) as pool:
+            begun = [
+                pool.submit(judge, root, folder / str(number), mutation, timeout_seconds)
+                for number, mutation in enumerate(mutations, 1)
+            ]
+            return [each.result() for each in begun]
+
+
+def make_report(mutations: Sequence[Mutation], verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """The table, and what the tests said of those that were not killed."""
+    rows = [("row", "protection taken out", "test", "verdict")]
+    for mutation, verdict in zip(mutations, verdicts, strict=True):
+        test, *more = [each.rpartition("/")[2] for each in mutation.tests]
+        rows.append((mutation.row, mutation.protection, test + f" (+{len(more)})" * bool(more), verdict.word))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for mutation, verdict in zip(mutations, verdicts, strict=True):
+        if verdict.word in {BROKEN, TIMED_OUT}:
+            yield f"\n{mutation.row} {mutation.protection}: {verdict.word}\n{verdict.said}"
+
+
+def main(
+    arguments: list[str] | None = None, root: Path = ROOT, mutations: Sequence[Mutation] = MUTATIONS
+) -> int:
+    """0 when every mutation was killed, 1 when one was not or does not fit, 2 for wrong use."""
+    parser = argparse.ArgumentParser(description="Takes protections out and sees whether their tests fail.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="rows of the threats, such as T15; else all")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, help="seconds for each")
+    asked = parser.parse_args(arguments)
+    known = {mutation.row for mutation in mutations}
+    if not known.issuperset(asked.rows):
+        parser.error(f"no mutation of {', '.join(sorted(set(asked.rows) - known))}")
+    chosen = [mutation for mutation in mutations if not asked.rows or mutation.row in asked.rows]
+    began = time.monotonic()
+    misfits = list(find_misfits(chosen, root))
+    if misfits:
+        print("\n".join(misfits), file=sys.stderr)
+        return 1
+    try:
+        verdicts = judge_all(root, chosen, max(1, asked.jobs), asked.timeout)
+    except ProofError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(make_report(chosen, verdicts)))
+    killed = sum(verdict.word == KILLED for verdict in verdicts)
+    print(f"\n{killed} of {len(chosen)} killed, in {time.monotonic() - began:.0f} s")
+    return 0 if killed == len(chosen) else 1
+
+
+def _edited(text: str, edit: tuple[str, str, str]) -> str:
+    _, old, new = edit
+    return text.replace(old, new)
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+def _tests_of(mutations: Iterable[Mutation]) -> list[str]:
+    return list(dict.fromkeys(test for mutation in mutations for test in mutation.tests))
+
+
+def _make_environment(tree: Path) -> Path:
+    """What is installed here, by links, with a path to the copy: a variable would not reach every child."""
+    environment, own = tree / ".venv", Path(sys.prefix)
+    site = Path(sysconfig.get_path("purelib"))
+    there = environment / site.relative_to(own)
+    there.mkdir(parents=True)
+    for entry in site.iterdir():
+        if not (entry.suffix == ".pth" and "newleaf" in entry.name):
+            (there / entry.name).symlink_to(entry)
+    (there / "_mutated.pth").write_text(f"{tree / 'src'}\n")
+    (environment / "bin").mkdir()
+    for program in (own / "bin").iterdir():
+        copy = environment / "bin" / program.name
+        if program.is_file() and not program.is_symlink() and _first_bytes(program) == b"#!":
+            copy.write_text(program.read_text().replace(str(own), str(environment)))
+            copy.chmod(0o755)
+        else:
+            copy.symlink_to(program)
+    shutil.copy(own / "pyvenv.cfg", environment)
+    return environment / "bin" / "python"
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
