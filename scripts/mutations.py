@@ -1,6 +1,6 @@
 """Takes each protection out in turn, in a copy of the tree, and sees whether its test notices.
 
-    scripts/mutations.py              every mutation of scripts/mutation_list.py
+    scripts/mutations.py              every mutation of scripts/mutations.toml
     scripts/mutations.py T15 T18      those of some rows of the threats
     scripts/mutations.py --jobs 4     so many at once, else one a core
 
@@ -26,21 +26,36 @@ import sys
 import sysconfig
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from scripts.mutation_list import MUTATIONS, Mutation  # noqa: E402 - found from any folder
-
+LIST = Path(__file__).with_suffix(".toml")
 PACKAGE = Path("src/newleaf")
 COPIED = ("src", "tests", "scripts", "pyproject.toml")
 TIMEOUT_SECONDS = 60.0
 BASELINE_SECONDS = 300.0
 KILLED, SURVIVED, BROKEN, TIMED_OUT = "killed", "SURVIVED", "BROKEN", "TIMED OUT"
+
+
+class Edit(NamedTuple):
+    """In a file under src/newleaf: the text, found exactly once, and what stands there instead."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Mutation(NamedTuple):
+    """One protection against a row of the threats, taken out; the tests that must notice."""
+
+    row: str
+    protection: str
+    edits: tuple[Edit, ...]
+    tests: tuple[str, ...]
 
 
 class Verdict(NamedTuple):
@@ -52,6 +67,18 @@ class Verdict(NamedTuple):
 
 class ProofError(Exception):
     """Why nothing can be proved."""
+
+
+def read_mutations(path: Path = LIST) -> list[Mutation]:
+    """Every mutation, row by row."""
+    listed = tomllib.loads(path.read_text(encoding="utf-8"))
+    return [
+        Mutation(
+            row, entry["protection"], tuple(Edit(*edit) for edit in entry["edits"]), tuple(entry["tests"])
+        )
+        for row, entries in listed.items()
+        for entry in entries
+    ]
 
 
 def find_misfits(mutations: Iterable[Mutation], root: Path = ROOT) -> Iterator[str]:
@@ -159,15 +186,14 @@ def make_report(mutations: Sequence[Mutation], verdicts: Sequence[Verdict]) -> I
             yield f"\n{mutation.row} {mutation.protection}: {verdict.word}\n{verdict.said}"
 
 
-def main(
-    arguments: list[str] | None = None, root: Path = ROOT, mutations: Sequence[Mutation] = MUTATIONS
-) -> int:
+def main(arguments: list[str] | None = None, root: Path = ROOT, path: Path = LIST) -> int:
     """0 when every mutation was killed, 1 when one was not or does not fit, 2 for wrong use."""
     parser = argparse.ArgumentParser(description="Takes protections out and sees whether their tests fail.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="rows of the threats, such as T15; else all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
     parser.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, help="seconds for each")
     asked = parser.parse_args(arguments)
+    mutations = read_mutations(path)
     known = {mutation.row for mutation in mutations}
     if not known.issuperset(asked.rows):
         parser.error(f"no mutation of {', '.join(sorted(set(asked.rows) - known))}")
@@ -188,9 +214,8 @@ def main(
     return 0 if killed == len(chosen) else 1
 
 
-def _edited(text: str, edit: tuple[str, str, str]) -> str:
-    _, old, new = edit
-    return text.replace(old, new)
+def _edited(text: str, edit: Edit) -> str:
+    return text.replace(edit.old, edit.new)
 
 
 def _is_python(text: str) -> bool:

@@ -527,7 +527,7 @@ def test_hooks_and_a_monitor_in_the_very_directory_do_not_run(tmp_path: Path, re
     with (own / "config").open("a") as config:
         config.write(f"[core]\n\tfsmonitor = {trap(tmp_path, 'monitor')}\n")
     at = At({"GIT_WORK_TREE": str(tree), "GIT_INDEX_FILE": str(tmp_path / "index")}, tree)
-    given = dict(git._local) | at.variables
+    given = {**git._local, **at.variables}
     unguarded = {name: value for name, value in given.items() if not name.startswith("GIT_CONFIG_")}
 
     git.call("read-tree", "-m", "-u", head, at=at)

@@ -37,6 +37,16 @@ def test_packs_are_taken_over_and_the_rest_is_gone(quarantine: Quarantine) -> No
     assert not quarantine.folder.exists()
 
 
+def test_a_link_in_the_lock_s_place_makes_no_file_elsewhere(quarantine: Quarantine, tmp_path: Path) -> None:
+    """threats.md T20."""
+    (tmp_path / "incoming.lock").symlink_to(tmp_path / "made-by-newleaf")
+
+    with pytest.raises(OSError, match="symbolic"), quarantine.opened(1):
+        pytest.fail("the fetch began")
+
+    assert not (tmp_path / "made-by-newleaf").exists()
+
+
 def test_an_index_comes_last(quarantine: Quarantine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that sees an index expects its pack."""
     order = []
