@@ -20,10 +20,10 @@ endif
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
 .NOTPARALLEL:
-.PHONY: help setup demo test check lint types layers docs docs-check format bench
+.PHONY: help setup demo test check lint types layers docs docs-check mutations format bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(SYNCED) ## .venv with newleaf, what it needs, and a uv of its own
 	@:
@@ -61,6 +61,9 @@ docs: setup ## write the generated pages anew
 
 docs-check: setup
 	@$(PYTHON_IN) scripts/generate_docs.py --check
+
+mutations: setup ## each protection taken out in turn: a test must notice
+	@$(PYTHON_IN) scripts/mutations.py
 
 format: setup ## let ruff mend what it can
 	@$(VENV)/bin/ruff check --fix

@@ -6,9 +6,9 @@
 
 1. Each edit must fit: its old text stands exactly once in its file, and the new one is Python.
 2. The named tests pass in a copy in which nothing is changed, and what is imported there is that copy.
-3. Each mutation gets a copy of its own, with an environment of its own, so that the programs which tests
-   start run the mutated code too. Its tests must fail there. That they cannot be collected, or do not end,
-   proves nothing.
+3. Each mutation is made in such a copy, undone afterwards. A copy has an environment of its own, so that the
+   programs which tests start run the mutated code too. Its tests must fail there. That they cannot be
+   collected, or do not end, proves nothing.
 
 The checkout itself is never changed. Exits 1 when a protection is proved by no test.
 """
@@ -30,11 +30,13 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = Path(__file__).with_suffix(".toml")
 PACKAGE = Path("src/newleaf")
+PYTHON = Path(".venv/bin/python")
 COPIED = ("src", "tests", "scripts", "pyproject.toml")
 TIMEOUT_SECONDS = 60.0
 BASELINE_SECONDS = 300.0
@@ -97,8 +99,8 @@ def find_misfits(mutations: Iterable[Mutation], root: Path = ROOT) -> Iterator[s
                 yield f"{mutation.row} {mutation.protection}: there is no {test}"
 
 
-def make_copy(root: Path, to: Path, mutation: Mutation | None = None) -> Path:
-    """A copy of the tree, mutated, with an environment that imports it; the environment's Python."""
+def make_copy(root: Path, to: Path) -> Path:
+    """A copy of the tree, with an environment that imports it; the copy."""
     for name in COPIED:
         source = root / name
         if source.is_dir():
@@ -106,70 +108,83 @@ def make_copy(root: Path, to: Path, mutation: Mutation | None = None) -> Path:
             shutil.copytree(source, to / name, symlinks=True)
         elif source.exists():
             shutil.copy2(source, to / name)
-    for edit in mutation.edits if mutation else ():
-        path = to / PACKAGE / edit.file
-        path.write_text(_edited(path.read_text(encoding="utf-8"), edit), encoding="utf-8")
-    return _make_environment(to)
+    _make_environment(to)
+    return to
 
 
-def require_passing(root: Path, folder: Path, tests: Sequence[str]) -> None:
-    """Raises ProofError unless the tests pass unmutated, and test the copy."""
-    python = make_copy(root, folder)
-    argv = [str(python), "-c", "import newleaf; print(newleaf.__file__)"]
+@contextlib.contextmanager
+def mutated(copy: Path, edits: Iterable[Edit]) -> Iterator[None]:
+    """Meanwhile the copy is changed; no byte code of it outlives that."""
+    paths = {copy / PACKAGE / edit.file for edit in edits}
+    kept = {path: path.read_bytes() for path in paths}
+    try:
+        for edit in edits:
+            path = copy / PACKAGE / edit.file
+            path.write_text(_edited(path.read_text(encoding="utf-8"), edit), encoding="utf-8")
+        _drop_byte_code(paths)
+        yield
+    finally:
+        for path, content in kept.items():
+            path.write_bytes(content)
+        _drop_byte_code(paths)
+
+
+def require_import(copy: Path) -> None:
+    """Raises ProofError unless a program of the copy's environment imports the copy, wherever it runs."""
+    argv = [str(copy / PYTHON), "-c", "import newleaf; print(newleaf.__file__)"]
     said = subprocess.run(argv, cwd="/", env={}, capture_output=True, text=True, check=False, timeout=60)
-    if said.stdout.strip() != str(folder / PACKAGE / "__init__.py"):
+    if said.stdout.strip() != str(copy / PACKAGE / "__init__.py"):
         raise ProofError(f"not the copy is imported: {said.stdout}{said.stderr}")
-    verdict = run_tests(python, folder, tests, BASELINE_SECONDS)
-    if verdict.word != SURVIVED:
-        raise ProofError(f"the tests do not pass as they are:\n{verdict.said}")
 
 
-def run_tests(python: Path, folder: Path, tests: Sequence[str], timeout_seconds: float) -> Verdict:
+def run_tests(copy: Path, tests: Sequence[str], timeout_seconds: float, processes: int = 0) -> Verdict:
     """Runs tests in a copy until the first that fails."""
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-n0", f"--basetemp={folder / 't'}"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", f"-n{processes}", f"--basetemp={copy / 't'}"]
     hidden = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "VIRTUAL_ENV")
-    process = subprocess.Popen(
-        [str(python), "-m", "pytest", *options, *tests],
-        cwd=folder,
+    with subprocess.Popen(
+        [str(copy / PYTHON), "-m", "pytest", *options, *tests],
+        cwd=copy,
         env={name: value for name, value in os.environ.items() if name not in hidden},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=timeout_seconds)
-    except subprocess.TimeoutExpired:
-        return Verdict(TIMED_OUT, f"after {timeout_seconds:g} s")
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            return Verdict(TIMED_OUT, f"after {timeout_seconds:g} s")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return Verdict({0: SURVIVED, 1: KILLED}.get(process.returncode, BROKEN), said)
-
-
-def judge(root: Path, folder: Path, mutation: Mutation, timeout_seconds: float) -> Verdict:
-    """What the tests of one mutation say of it."""
-    try:
-        python = make_copy(root, folder, mutation)
-        return run_tests(python, folder, mutation.tests, timeout_seconds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def judge_all(root: Path, mutations: Sequence[Mutation], jobs: int, timeout_seconds: float) -> list[Verdict]:
     """The verdicts, in order. Raises: ProofError."""
+    copies: SimpleQueue[Path] = SimpleQueue()
+
+    def judge(mutation: Mutation) -> Verdict:
+        copy = copies.get()
+        try:
+            with mutated(copy, mutation.edits):
+                return run_tests(copy, mutation.tests, timeout_seconds)
+        finally:
+            copies.put(copy)
+
     with tempfile.TemporaryDirectory(prefix="mutations-", ignore_cleanup_errors=True) as made:
-        # What is imported says where it lies, links resolved.
-        folder = Path(made).resolve()
-        require_passing(root, folder / "0", _tests_of(mutations))
+        for number in range(jobs):
+            # What is imported says where it lies, links resolved.
+            copies.put(make_copy(root, Path(made).resolve() / str(number)))
+        first = copies.get()
+        require_import(first)
+        verdict = run_tests(first, _tests_of(mutations), BASELINE_SECONDS, jobs if jobs > 1 else 0)
+        if verdict.word != SURVIVED:
+            raise ProofError(f"the tests do not pass as they are:\n{verdict.said}")
+        copies.put(first)
         with ThreadPoolExecutor(jobs) as pool:
-            begun = [
-                pool.submit(judge, root, folder / str(number), mutation, timeout_seconds)
-                for number, mutation in enumerate(mutations, 1)
-            ]
-            return [each.result() for each in begun]
+            return list(pool.map(judge, mutations))
 
 
 def make_report(mutations: Sequence[Mutation], verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -230,9 +245,16 @@ def _tests_of(mutations: Iterable[Mutation]) -> list[str]:
     return list(dict.fromkeys(test for mutation in mutations for test in mutation.tests))
 
 
-def _make_environment(tree: Path) -> Path:
+def _drop_byte_code(paths: Iterable[Path]) -> None:
+    """Its time has whole seconds: two changes of one length within one would be taken for each other."""
+    for path in paths:
+        for stale in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+            stale.unlink()
+
+
+def _make_environment(tree: Path) -> None:
     """What is installed here, by links, with a path to the copy: a variable would not reach every child."""
-    environment, own = tree / ".venv", Path(sys.prefix)
+    environment, own = (tree / PYTHON).parent.parent, Path(sys.prefix)
     site = Path(sysconfig.get_path("purelib"))
     there = environment / site.relative_to(own)
     there.mkdir(parents=True)
@@ -249,7 +271,6 @@ def _make_environment(tree: Path) -> Path:
         else:
             copy.symlink_to(program)
     shutil.copy(own / "pyvenv.cfg", environment)
-    return environment / "bin" / "python"
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -60,6 +60,7 @@ def git_for(folder: Path, url: str, outer: Mapping[str, str] | None = None, **ac
 
 
 def test_a_branch_is_asked_for_by_its_full_name(host: Host) -> None:
+    """threats.md T10."""
     host.remote.commit({}, branch="other/refs/heads/main")
     host.remote.commit({}, branch="main2")
 
@@ -219,6 +220,7 @@ def test_a_ref_that_moved_on_since_it_was_asked_for_still_brings_the_commit(host
 
 
 def test_a_commit_that_the_remote_took_back_is_gone(host: Host) -> None:
+    """threats.md T22: never what took its place."""
     first = host.remote.id_of(MAIN)
     wanted = host.remote.commit({"app.py": "two\n"})
     host.remote.commit({"app.py": "forced\n"}, parent=first)
@@ -509,7 +511,7 @@ def test_a_local_path_is_not_reached_by_a_network_remotes_git(tmp_path: Path, re
 def trap(folder: Path, name: str) -> Path:
     """A program that leaves `name-ran` beside it."""
     script = folder / name
-    script.write_text(f"#!/bin/sh\ntouch {folder}/{name}-ran\ncat\n")
+    script.write_text(f"#!/bin/sh\ntouch {folder}/{name}-ran\n")
     script.chmod(0o755)
     return script
 
@@ -597,6 +599,7 @@ def test_variables_that_steer_git_are_ignored(tmp_path: Path, remote: Remote, ho
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "trace").exists()
     assert other.git("count-objects") == "0 objects, 0 kilobytes"
+    assert other.git("for-each-ref") == ""
 
 
 def test_git_that_is_missing_or_too_old_is_named(tmp_path: Path, remote: Remote) -> None:
@@ -656,32 +659,34 @@ def test_files_of_a_commit_are_read_without_checking_it_out(host: Host) -> None:
 
 def test_a_folder_of_a_commit_is_listed(host: Host) -> None:
     head = host.remote.commit({"m/v1/001.py": "x", "m/v2/001.py": Script("y"), "mm/z": "z"})
-    host.git.fetch({MAIN: head})
+    git = host.git
+    git.fetch({MAIN: head})
 
-    entries = host.git.list_tree(head, "m")
+    entries = git.list_tree(head, "m")
 
     assert [(entry.mode, entry.path) for entry in entries] == [
         ("100644", "m/v1/001.py"),
         ("100755", "m/v2/001.py"),
     ]
-    assert host.git.list_tree(head, "none") == []
+    assert git.list_tree(head, "none") == []
     assert isinstance(entries[0], Entry)
-    assert len(host.git.list_tree(head)) == len(host.git.list_tree(head, ".")) == 4
-    assert host.git.list_tree(head, "m") == entries, "the same from what is remembered"
-    assert host.git.list_tree(head, "m/v") == []
+    assert len(git.list_tree(head)) == len(git.list_tree(head, ".")) == 4
+    assert git.list_tree(head, "m") == entries, "the same from what is remembered"
+    assert git.list_tree(head, "m/v") == []
 
 
 def test_a_remembered_tree_is_never_taken_for_another(host: Host) -> None:
     """threats.md T22"""
     first = host.remote.commit({"a.txt": "1"})
     second = host.remote.commit({"b.txt": "1"})
-    host.git.fetch({MAIN: second})
-    before = [entry.path for entry in host.git.list_tree(first)]
+    git = host.git
+    git.fetch({MAIN: second})
+    before = [entry.path for entry in git.list_tree(first)]
 
-    assert [entry.path for entry in host.git.list_tree(second)] == [*before, "b.txt"]
-    assert [entry.path for entry in host.git.list_tree(first)] == before
-    host.git.list_tree(first).clear()
-    assert [entry.path for entry in host.git.list_tree(first)] == before
+    assert [entry.path for entry in git.list_tree(second)] == [*before, "b.txt"]
+    assert [entry.path for entry in git.list_tree(first)] == before
+    git.list_tree(first).clear()
+    assert [entry.path for entry in git.list_tree(first)] == before
 
 
 def test_the_newest_commit_that_touches_a_path_is_found(host: Host) -> None:

@@ -172,6 +172,7 @@ def test_a_token_is_not_sent_to_another_host(tmp_path: Path, remote: Remote, tok
 
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_token_file_that_others_can_read_is_refused(tmp_path: Path, token_file: Path, mode: int) -> None:
+    """threats.md T29."""
     token_file.chmod(mode)
 
     with pytest.raises(TokenUnreadable) as caught:

@@ -224,6 +224,7 @@ def test_redirect_on_the_same_host_then_followed(status: int, method: str, body:
 
 
 def test_redirect_to_another_origin_then_credentials_stay_behind() -> None:
+    """threats.md T29."""
     secret = {"Authorization": "Bearer canary", "Cookie": "canary", "X-Kept": "yes"}
     with (
         serving(always(Answer(body=b"there"))) as other,

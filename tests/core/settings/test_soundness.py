@@ -53,6 +53,7 @@ def test_sound_settings_have_no_problem(text: str) -> None:
     ],
 )
 def test_what_a_part_would_refuse_is_said_with_its_origin(text: str, beginning: str) -> None:
+    """threats.md T15: the branch, the tag prefix."""
     (problem,) = find_problems(loaded(text))
     assert str(problem).startswith(beginning)
 

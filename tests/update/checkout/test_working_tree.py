@@ -194,6 +194,7 @@ def test_nothing_is_removed_through_a_link(tree: WorkingTree, host: Host, tmp_pa
 
 
 def test_a_branch_that_has_moved_meanwhile_is_not_moved(tree: WorkingTree, host: Host) -> None:
+    """threats.md T22."""
     start = host.checkout.id_of()
     host.checkout.git("commit", "-q", "--allow-empty", "-m", "in between")
     now = host.checkout.id_of()
