@@ -20,6 +20,7 @@ from newleaf.core.settings.model import Settings
 from tests.support.hosts import Host, make_host
 from tests.support.repositories import FIRST_TIME, Link, Remote
 
+FIRST_SEEN = CommitId("f" * 40)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -39,6 +40,7 @@ class Scene:
     rules: list[Rule] = field(default_factory=list)
     noted: list[tuple[str, str]] = field(default_factory=list)
     moves: list[tuple[Release, bool]] = field(default_factory=list)
+    asked: list[tuple[Release, CommitId | None]] = field(default_factory=list)
     unsound: Exception | None = None
 
     def origin(self, own: Settings | None = None, inner: str = ".") -> Origin:
@@ -51,6 +53,8 @@ class Scene:
             self.settings_of,
             lambda target, sideways: self.moves.append((target, sideways)),
             lambda branch, commit: self.noted.append((branch, commit)),
+            lambda target, tag_object: self.asked.append((target, tag_object)),
+            {"v1.0.0": FIRST_SEEN}.get,  # type: ignore[arg-type]
         )
 
     def resolve(self, rule: Rule, live: Release) -> Choice:
@@ -249,3 +253,30 @@ def test_a_version_below_the_floor_is_refused(scene: Scene) -> None:
     with pytest.raises(BelowFloor):
         verified(scene, security={"floor": "1.0.1"})
     verified(scene, security={"floor": "1.0.0"})
+
+
+# --- signatures -----------------------------------------------------------------------------
+
+
+def test_a_signature_is_asked_of_the_very_object_that_the_tag_was_resolved_to(scene: Scene) -> None:
+    """threats.md T10, T22"""
+    commit, tag_object = scene.host.fetched().commit, CommitId("e" * 40)
+    target = Release(commit, "1.0.0", "v1.0.0")
+    scene.choice = Choice(Reason.AHEAD, target, target, tag_object=tag_object)
+    origin = scene.origin()
+    origin.resolve(Request(), Release(CommitId("a" * 40)))
+    origin.verify(target, sideways=False)
+    assert scene.asked == [(target, tag_object)]
+
+
+def test_a_tag_that_was_resolved_by_an_earlier_process_is_the_one_first_seen(scene: Scene) -> None:
+    """threats.md T9: as on the way back"""
+    target = Release(scene.host.fetched().commit, "1.0.0", "v1.0.0")
+    scene.origin().verify(target, sideways=False)
+    assert scene.asked == [(target, FIRST_SEEN)]
+
+
+def test_a_commit_without_a_tag_has_no_object_that_could_vouch_for_it(scene: Scene) -> None:
+    target = Release(scene.host.fetched().commit)
+    scene.origin().verify(target, sideways=False)
+    assert scene.asked == [(target, None)]

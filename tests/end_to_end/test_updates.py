@@ -385,7 +385,7 @@ def test_a_host_that_requires_signatures_takes_nothing_unverified(deployment: De
     head = deployment.head()
     deployment.release("1.1.0")
     answer = deployment.run("update")
-    assert (answer.code, answer.record["errors"][0]["code"]) == (5, "signatures_unverified")
+    assert (answer.code, answer.record["errors"][0]["code"]) == (5, "tag_required")
     assert deployment.head() == head
 
 

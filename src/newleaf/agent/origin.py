@@ -11,7 +11,7 @@ from newleaf.core.errors import TreeRefused, UsageError, WrongApp
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases import channels, names, versions
 from newleaf.core.releases.channels import Choice, Rule
-from newleaf.core.releases.trust import require_trusted
+from newleaf.core.releases.trust import require_floor
 from newleaf.core.requests import Request
 from newleaf.core.settings.model import Settings
 from newleaf.system.git import Git
@@ -23,7 +23,8 @@ class Origin(Struct):
     """Implements `core.ports.Source`.
 
     `resolve_rule` asks the remote; `settings_of` reads a commit's own copy of the settings; `check_movable`
-    refuses what the layout could not move to.
+    refuses what the layout could not move to; `require_signed` what carries no signature that the host wants,
+    by the object of its tag: the one that was resolved, else the one that `first_seen` knows by its name.
     """
 
     git: Git
@@ -34,8 +35,11 @@ class Origin(Struct):
     settings_of: Callable[[CommitId], Settings]
     check_movable: Callable[..., None]
     note_fetched: Callable[[str, CommitId], None]
+    require_signed: Callable[[Release, CommitId | None], None]
+    first_seen: Callable[[str | None], CommitId | None]
     _branch: str | None = None
     _published: dict[str, datetime] = {}
+    _tag_objects: dict[CommitId, CommitId] = {}
     _versions: dict[CommitId, str | None] = {}
 
     def rule(self, request: Request) -> Rule:
@@ -73,6 +77,8 @@ class Origin(Struct):
             raise choice.failure
         if choice.target and choice.published_at:
             self._published[choice.target.commit] = choice.published_at
+        if choice.target and choice.tag_object:
+            self._tag_objects[choice.target.commit] = choice.tag_object
         return choice
 
     def fetch(self, target: Release) -> Release:
@@ -82,8 +88,9 @@ class Origin(Struct):
         return target if target.version else target._replace(version=self.version_of(target.commit))
 
     def verify(self, target: Release, *, sideways: bool) -> None:
-        """Raises: SignaturesUnverified, BelowFloor, TreeRefused, WrongApp, and what the layout refuses."""
-        require_trusted(self.settings.security, target)
+        """Raises: BelowFloor, TreeRefused, WrongApp, and what signatures and the layout refuse."""
+        require_floor(self.settings.security, target)
+        self.require_signed(target, self._tag_objects.get(target.commit) or self.first_seen(target.tag))
         faults = self.git.tree_faults(target.commit)
         if faults:
             raise TreeRefused(name=target.name, faults="; ".join(faults))

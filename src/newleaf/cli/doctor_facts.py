@@ -31,6 +31,7 @@ from newleaf.core.doctor.patient import (
     SlotFacts,
     StateFacts,
     Trouble,
+    TrustFacts,
 )
 from newleaf.core.errors import NewleafError
 from newleaf.core.release import Release
@@ -95,7 +96,7 @@ class Subject(Struct, frozen=True):
                 app.name
                 for app in sharing_checkout(known_apps(self.notes), self.host.place.top, self.host.state)
             ),
-            requires=settings.security.require,
+            trust=self._trust(),
             slots=ask(self._slots) if has_slots else None,
         )
 
@@ -185,6 +186,17 @@ class Subject(Struct, frozen=True):
             return (datetime.now(UTC) - parsedate_to_datetime(response.headers["date"])).total_seconds()
         return None
 
+    def _trust(self) -> TrustFacts:
+        security = self.host.settings.security
+        path = Path(security.signers).expanduser() if security.signers else None
+        return TrustFacts(
+            security.require,
+            ask(lambda: _count_signers(path)) if path else None,
+            security.revoked is not None,
+            security.floor,
+            shutil.which("ssh-keygen") is not None,
+        )
+
     def _secret_files(self) -> Iterator[SecretFile]:
         for key, setting in KEYS.items():
             section, _, name = key.partition(".")
@@ -258,6 +270,12 @@ def ask(question: Callable[[], Answer]) -> Answer | Trouble:
         return Trouble(error.message, error.advice)
     except OSError as error:
         return Trouble(str(error))
+
+
+def _count_signers(path: Path) -> int:
+    """Raises: OSError."""
+    lines = map(str.strip, path.read_text(errors="replace").splitlines())
+    return sum(1 for line in lines if line and not line.startswith("#"))
 
 
 def _text(answer: str | Trouble | None) -> str | None:

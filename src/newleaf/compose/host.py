@@ -213,6 +213,8 @@ class Host:
     @cached_property
     def origin(self) -> Origin:
         from newleaf.agent.origin import Origin
+        from newleaf.agent.seen_tags import SeenTags
+        from newleaf.system.signatures import Signatures
 
         return Origin(
             self.git,
@@ -224,6 +226,8 @@ class Host:
             self.sound_settings_of,
             self.laid.check_movable,
             self.laid.note_fetched,
+            Signatures(self.git, self.settings.security).require,
+            SeenTags(self.state).object_of,
         )
 
     def resolver(self, *, trusts_unchanged: bool = False) -> Resolver:

@@ -382,13 +382,6 @@ class DemoStuck(FailedError):
     cure = "newleaf demo --keep leaves its folder; what the programs in it said is in programs.log"
 
 
-class SignaturesUnverified(RefusedError):
-    """this host requires signed {require}, and this version of newleaf cannot verify signatures yet"""
-
-    code = "signatures_unverified"
-    cure = 'set security.require = "none" in host.toml to go without, knowing what that means'
-
-
 class BelowFloor(RefusedError):
     """{name} is below this host's floor {floor}, or says no version"""
 

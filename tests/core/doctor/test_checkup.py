@@ -14,8 +14,10 @@ from newleaf.core.doctor.patient import (
     RemoteAnswer,
     RunFacts,
     SecretFile,
+    SlotFacts,
     StateFacts,
     Trouble,
+    TrustFacts,
 )
 
 WELL = Patient(
@@ -48,6 +50,15 @@ def remote(channel: str = "alpha", **changes: Any) -> Patient:
     return replace(WELL, channel=channel, remote=replace(WELL.remote, **changes))
 
 
+def trust(channel: str = "beta", **changes: Any) -> Patient:
+    well = TrustFacts("tags", signers=2, has_revocations=True)
+    return replace(WELL, channel=channel, trust=replace(well, **changes))
+
+
+def in_slots(slots: SlotFacts | Trouble) -> Patient:
+    return replace(git(checkout=None), slots=slots)
+
+
 TOKEN = SecretFile("source.token_file", "/home/ada/token", 0o600, is_secret=True)
 CASES: dict[str, tuple[Patient, str, str]] = {
     "settings": (
@@ -76,7 +87,13 @@ CASES: dict[str, tuple[Patient, str, str]] = {
     "remote": (replace(WELL, remote=ILL), "problem", "it is broken"),
     "remote: no branch": (remote(has_branch=False), "problem", "has no branch main"),
     "remote: no release": (remote("beta", versions=0), "warning", "no release yet for channel beta"),
-    "protection": (replace(WELL, requires="tags"), "problem", "security.require is tags, and this version"),
+    "protection": (trust(signers=Trouble("no such file", "put it back")), "problem", "no such file"),
+    "protection: nobody": (trust(signers=0), "problem", "nobody may sign"),
+    "protection: no file": (trust(signers=None), "problem", "nobody may sign"),
+    "protection: no verifier": (trust(has_verifier=False), "problem", "ssh-keygen"),
+    "protection: no revocation": (trust(has_revocations=False), "warning", "expired"),
+    "protection: on a branch": (trust("alpha"), "problem", "alpha follows commits"),
+    "slots": (in_slots(Trouble("current leads nowhere", "ln -sfn")), "problem", "leads nowhere"),
     "checkout": (git(checkout=ILL), "problem", "it is broken"),
     "checkout: another's": (git(owner="bob"), "problem", "/srv/app belongs to bob"),
     "checkout: empty": (checkout(head=None), "problem", "no commit yet"),
@@ -167,6 +184,9 @@ def test_a_healthy_host_is_told_so_check_by_check() -> None:
         run(mode="command", command="sv"),
         run(installer=None),
         checkout(branch=None),
+        trust(floor="1.0.0"),
+        trust("alpha", requires="commits"),
+        in_slots(SlotFacts("1.1.0", 2, 1)),
         replace(WELL, secret_files=(TOKEN, replace(TOKEN, mode=0o644, is_secret=False))),
     ],
 )

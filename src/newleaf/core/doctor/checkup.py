@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from newleaf.core.adoption.findings import CheckoutFacts
-from newleaf.core.doctor.patient import Finding, GitFacts, Level, Patient, Trouble
+from newleaf.core.doctor.patient import Finding, GitFacts, Level, Patient, Trouble, TrustFacts
 
 MEBIBYTE = 1024 * 1024
 LEAST_FREE_BYTES = 64 * MEBIBYTE
@@ -151,13 +151,37 @@ def check_remote(patient: Patient) -> Iterator[Finding]:
 
 
 def check_protection(patient: Patient) -> Iterator[Finding]:
-    """What stands between a push and this host."""
-    if patient.requires == "none":
-        text = "no signature is asked for: whoever may push to the remote decides what runs here"
+    """What stands between a push and this host, and what does not."""
+    trust = patient.trust
+    floor = f"; nothing below {trust.floor}" if trust.floor else ""
+    if trust.requires == "none":
+        text = f"no signature is asked for: whoever may push to the remote decides what runs here{floor}"
         yield Finding("protection", "ok", text)
-    else:
-        text = f"security.require is {patient.requires}, and this version of newleaf checks no signatures"
-        yield Finding("protection", "problem", text, "protect the remote's branch and tags instead, for now")
+        return
+    found = list(_trust_troubles(trust, patient.channel))
+    yield from found
+    if not found:
+        whose = _count(trust.signers if isinstance(trust.signers, int) else 0, "allowed signer")
+        yield Finding("protection", "ok", f"signed {trust.requires} alone are taken, of {whose}{floor}")
+    if not trust.has_revocations:
+        text = "no key can be revoked: an expired one still signs with an old date"
+        cure = "security.revoked names a file of revoked keys, which may be empty"
+        yield Finding("protection", "warning", text, cure)
+
+
+def _trust_troubles(trust: TrustFacts, channel: str) -> Iterator[Finding]:
+    """Why nothing at all would be taken."""
+    if isinstance(trust.signers, Trouble):
+        yield _trouble("protection", trust.signers)
+    elif not trust.signers:
+        text = f"security.require is {trust.requires}, and nobody may sign: every update is refused"
+        yield Finding("protection", "problem", text, "name the file of allowed signers: security.signers")
+    if not trust.has_verifier:
+        text = "ssh-keygen is not on PATH, and nothing is taken that it cannot verify"
+        yield Finding("protection", "problem", text, "install OpenSSH's client")
+    if trust.requires == "tags" and channel == "alpha":
+        text = "security.require is tags, and alpha follows commits: every update is refused"
+        yield Finding("protection", "problem", text, 'security.require = "commits", or channel = "beta"')
 
 
 def check_checkout(patient: Patient) -> Iterator[Finding]:

@@ -77,6 +77,17 @@ class SlotFacts(Struct, frozen=True):
     environments: int
 
 
+class TrustFacts(Struct, frozen=True):
+    """What must be signed, and by whom; `signers` counts who may, and is None where no file is named."""
+
+    requires: str = "none"
+    signers: int | Trouble | None = None
+    has_revocations: bool = False
+    floor: str | None = None
+    has_verifier: bool = True
+    """Whether ssh-keygen is there."""
+
+
 class StateFacts(Struct, frozen=True):
     """The state directory and the disks."""
 
@@ -124,6 +135,6 @@ class Patient(Struct, frozen=True):
     """What is wrong with the settings."""
     secret_files: tuple[SecretFile, ...] = ()
     sharing: tuple[str, ...] = ()
-    requires: str = "none"
+    trust: TrustFacts = TrustFacts()
     slots: SlotFacts | Trouble | None = None
     """None where the checkout itself moves."""
