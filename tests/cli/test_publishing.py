@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from newleaf.cli.publishing import Order, make_tag, push
 from newleaf.cli.release_facts import Desk, Request, sit_down
-from newleaf.core.errors import NewleafError
+from newleaf.core.errors import NewleafError, ProgramMissing
 from newleaf.core.release import CommitId
 from newleaf.core.releases.release_errors import PushFailed, PushUnclear, TagUnsound
 from newleaf.core.releases.seat import Wish
 from newleaf.system.commands import Runner
 from newleaf.system.maintainer_git import MaintainerGit, Signing
+from newleaf.system.signing import Keys
 from tests.support.maintainers import Maintainer, fingerprint_of, make_key, write_signers
 
 SIGNED = Order(Signing())
@@ -101,6 +102,14 @@ def test_the_tag_reads_back_otherwise_then_it_is_taken_away(
     git.bodies = (change,)
     with pytest.raises(TagUnsound, match=reason):
         make_tag(replace(desk, git=git), SIGNED)
+    assert ada.tags() == []
+
+
+def test_it_cannot_be_read_back_then_the_tag_is_taken_away(ada: Maintainer) -> None:
+    desk = desk_of(ada)
+    blind = Keys(Runner(), {**ada.environment, "PATH": "/nowhere"})
+    with pytest.raises(ProgramMissing):
+        make_tag(replace(desk, keys=blind), SIGNED)
     assert ada.tags() == []
 
 

@@ -161,6 +161,20 @@ def test_a_release_before_then_its_name_and_migrations_are_read(ada: Maintainer)
     assert before.scripts == {"1.0.0/001_a.py"}
 
 
+def test_higher_releases_then_those_in_the_history_are_told_whatever_tags_are_here(ada: Maintainer) -> None:
+    start = ada.released("1.2.4")
+    ada.released("1.3.0")
+    ada.checkout.git("tag", "-d", "v1.3.0")
+    ada.bump("1.2.5")
+    assert look(ada).contained == {"v1.3.0"}
+    ada.checkout.git("checkout", "-q", "-b", "release-1.2", start)
+    ada.bump("1.2.5")
+    seat = look(ada)
+    assert seat.contained == set()
+    assert seat.before is not None
+    assert seat.before.release.tag == "v1.2.4"
+
+
 def test_a_release_before_that_was_not_fetched_then_that_is_said(ada: Maintainer) -> None:
     ada.remote.commit({"a": "1"}, branch="side")
     ada.remote.tag("v0.9.0", ada.remote.id_of("side"))

@@ -82,15 +82,11 @@ def test_tags_here_then_annotated_ones_say_what_they_stand_for(ada: Maintainer) 
 
 def test_history_then_what_it_holds_is_told(ada: Maintainer) -> None:
     first = ada.checkout.id_of()
-    ada.checkout.git("tag", "v1.0.0")
     second = ada.commit({"a": "1"})
     git = git_of(ada)
     assert git.contains(second, first)
     assert not git.contains(first, second)
     assert not git.contains(second, CommitId("e" * 40))
-    ada.checkout.git("tag", "v1.1.0")
-    assert git.tags_within(first) == {"v1.0.0"}
-    assert git.tags_within(second) == {"v1.0.0", "v1.1.0"}
 
 
 def test_untracked_files_then_ignored_ones_are_told_too(ada: Maintainer) -> None:

@@ -50,10 +50,13 @@ def make_tag(desk: Desk, order: Order) -> Made:
             raise TagUnsound(tag=tag, reason=fault, left=f"if it is not needed: git tag -d {tag}")
         return Made(tag, seat.local_tag, signer, is_new=False)
     tag_object = git.make_tag(tag, seat.head, f"{seat.tree.app} {seat.version}", order.signing)
-    signer, fault = _read_back(desk, order, tag_object)
-    if fault:
+    try:
+        signer, fault = _read_back(desk, order, tag_object)
+        if fault:
+            raise TagUnsound(tag=tag, reason=fault, left="the tag was taken away again")
+    except NewleafError:
         git.remove_tag(tag, tag_object)
-        raise TagUnsound(tag=tag, reason=fault, left="the tag was taken away again")
+        raise
     return Made(tag, tag_object, signer, is_new=True)
 
 

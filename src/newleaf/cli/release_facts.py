@@ -7,11 +7,12 @@ commit is read, not the files that lie around it. No state directory is looked f
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from packaging.version import Version
 
 from newleaf.core.adoption.findings import CheckoutFacts
 from newleaf.core.data.migration import Script, is_script, read_scripts, version_of
@@ -135,7 +136,7 @@ class _Gathering:
             untracked_scripts=self._untracked_scripts(tree.migrations_folder),
             shallow=self.checkout.shallow,
             published=published,
-            contained=self.git.tags_within(self.head),
+            contained=frozenset(self._contained(published, version)),
             local_tag=local_tag,
             local_fault=self._tag_fault(tag, local_tag) if local_tag else None,
             before=self._before(last, tree) if last else None,
@@ -230,6 +231,13 @@ class _Gathering:
     def _untracked_scripts(self, folder: str) -> tuple[str, ...]:
         found = self.git.untracked(folder)
         return tuple(path for path in found if is_script(path.removeprefix(f"{folder}/")))
+
+    def _contained(self, published: Iterable[Published], version: Version | None) -> Iterator[str]:
+        """The tags of higher releases that HEAD's history holds, known by their commits at the remote."""
+        for release in published:
+            is_higher = version and release.version > version
+            if is_higher and release.commit and self.git.contains(self.head, release.commit):
+                yield release.tag
 
     # --- what was before ------------------------------------------------------------------
 

@@ -133,11 +133,6 @@ class MaintainerGit:
                 found[name + PEELED] = CommitId(peeled)
         return found
 
-    def tags_within(self, commit: CommitId) -> frozenset[str]:
-        """The names of the tags that the history of a commit holds."""
-        said = self._call("for-each-ref", "--format=%(refname)", f"--merged={commit}", names.TAGS)
-        return frozenset(line.removeprefix(names.TAGS) for line in said.decode(errors="replace").splitlines())
-
     def has(self, commit: CommitId) -> bool:
         """Whether the commit is in this clone."""
         return self._run("cat-file", "-e", f"{commit}^{{commit}}").status == 0

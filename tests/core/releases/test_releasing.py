@@ -41,7 +41,6 @@ SEAT = Seat(
     line=LINE,
     tree=TREE,
     published=published("1.0.0"),
-    contained=frozenset({"v1.0.0"}),
     before=BEFORE,
     key=Key("the key /home/ada/.ssh/id"),
 )
@@ -272,7 +271,7 @@ PASSING: dict[str, tuple[str, Mapping[str, Any], str]] = {
     "the first release": ("bump", {"published": ()}, "the first release"),
     "a patch of an older minor": (
         "bump",
-        {**tree(version="1.1.5"), "published": published("1.1.4", "1.3.0"), "contained": {"v1.1.4"}},
+        {**tree(version="1.1.5"), "published": published("1.1.4", "1.3.0")},
         "1.1.5 follows 1.1.4; a patch beside 1.3.0",
     ),
     "the tag of an interrupted run": ("tag", {"local_tag": TAG}, "an earlier run"),

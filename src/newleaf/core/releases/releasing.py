@@ -165,10 +165,9 @@ def _judge_bump(seat: Seat) -> Verdict:
     beside = [p for p in others if minor_of(p.version) == minor_of(version)]
     own = max(beside, key=lambda p: p.version, default=None)
     if own and minor_of(own.version) != minor_of(newest.version):
-        above = [p.tag for p in others if p.version > version and p.tag in seat.contained]
-        if version > own.version and not above:
+        if version > own.version and not seat.contained:
             return True, f"{version} follows {own.version}; a patch beside {newest.version}"
-        if not above:
+        if not seat.contained:
             text = f"{version} is not higher than {own.version}, the newest of its minor"
             return False, text, f"raise the version in {where} above {own.version}"
     text = f"{version} is not higher than {newest.version}, the newest release"

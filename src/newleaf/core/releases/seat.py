@@ -84,7 +84,7 @@ class Seat(Struct, frozen=True):
     shallow: bool = False
     published: tuple[Published, ...] = ()
     contained: frozenset[str] = frozenset()
-    """The names of the tags that HEAD's history holds."""
+    """The tags of higher releases that HEAD's history holds."""
     local_tag: CommitId | None = None
     """The object of the tag to be made, where a tag of that name is here already."""
     local_fault: str | None = None
