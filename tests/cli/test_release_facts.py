@@ -72,6 +72,12 @@ def test_one_remote_with_another_name_then_it_is_meant(ada: Maintainer) -> None:
     assert look(ada).line.remote == "central"
 
 
+def test_several_remotes_with_an_origin_then_that_one_is_meant(ada: Maintainer) -> None:
+    ada.checkout.git("checkout", "-q", "--detach")
+    ada.checkout.git("remote", "add", "fork", "/fork")
+    assert look(ada, branch="main").line.remote == "origin"
+
+
 def test_several_remotes_then_none_is_guessed(ada: Maintainer) -> None:
     ada.checkout.git("checkout", "-q", "--detach")
     ada.checkout.git("remote", "rename", "origin", "one")
