@@ -40,7 +40,8 @@ class SlotsLaid:
         from newleaf.update.slots.slots import Slots
 
         host = self._host
-        pruning = Pruning(self.places, self._claims, host.settings.update.keep_releases, self._tracked)
+        keep = host.settings.update.keep_releases
+        pruning = Pruning(self.places, host.inner, self._claims, keep, self._intact)
         return Slots(self.places, lambda: host.git, self._shared, pruning, host.settings.deployment.channel)
 
     @property
@@ -124,8 +125,10 @@ class SlotsLaid:
         paths = shared_by(settings.app.shared, settings.update.state_paths)
         return SharedPaths(self.places.shared, self._host.inner, paths)
 
-    def _tracked(self, commit: CommitId) -> list[str]:
-        return [entry.path for entry in self._host.git.list_tree(commit)]
+    def _intact(self, commit: CommitId, folder: Path) -> frozenset[str]:
+        from newleaf.system.tree_writer import TreeWriter
+
+        return TreeWriter(self._host.git).intact(commit, folder)
 
     def _claims(self) -> Claims:
         """What this host's records say must stay."""

@@ -116,6 +116,30 @@ def move(path: Path, target: Path) -> None:
     files.sync_folder(path.parent)
 
 
+def move_aside(path: Path, target: Path) -> None:
+    """Moves a file, link or whole folder to `target`, or to the first name like it that is free.
+
+    Raises: OSError.
+    """
+    target.parent.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
+    number, free = 1, target
+    while os.path.lexists(free):
+        number += 1
+        free = target.with_name(f"{target.name}.{number}")
+    move(path, free)
+
+
+def remove_whole(path: Path) -> None:
+    """Removes a file, a link or a folder with all below it; absent is fine.
+
+    Raises: OSError.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def copy_whole(source: Path, target: Path, copy: Callable[[Path, Path], None] = copy_file) -> None:
     """Copies a file, a link or a folder with all below it to where nothing is; it is seen when it is whole.
 
@@ -123,10 +147,7 @@ def copy_whole(source: Path, target: Path, copy: Callable[[Path, Path], None] = 
     Raises: OSError, and what `copy` raises.
     """
     provisional = target.with_name(f".{target.name}{PROVISIONAL}")
-    if provisional.is_dir() and not provisional.is_symlink():
-        shutil.rmtree(provisional)
-    else:
-        provisional.unlink(missing_ok=True)
+    remove_whole(provisional)
     _copy_below(source, provisional, copy)
     if os.path.lexists(provisional):
         _take_place(provisional, target)

@@ -1,9 +1,11 @@
 """Which folders living processes use, by what the kernel tells of them.
 
 A process uses a folder when it stands in it, was started from it, has a file of it open or mapped, or
-names it in its arguments or its environment. What cannot be looked at (another user's process) is passed
-over: this user's daemon is this user's process. Reads `/proc` where there is one, asks `lsof` and `ps`
-elsewhere; where neither answers, everything counts as used, because a release that is kept costs little.
+names it in its arguments or its environment: by the folder's own name and its parent's, whatever links lead
+to that. This process counts too, for it may be the daemon (`newleaf.Updater`). What cannot be looked at
+(another user's process) is passed over: this user's daemon is this user's process. Reads `/proc` where there
+is one, asks `lsof` and `ps` elsewhere; where neither answers, everything counts as used, because a release
+that is kept costs little.
 """
 
 from __future__ import annotations
@@ -17,23 +19,23 @@ from newleaf.system import processes
 
 
 def used(folders: Collection[Path]) -> set[Path]:
-    """Those of `folders` that a living process other than this one uses."""
-    wanted = {os.path.realpath(folder): folder for folder in folders}
+    """Those of `folders` that a living process uses."""
+    wanted = {f"/{folder.parent.name}/{folder.name}": folder for folder in folders}
     left = dict(wanted)
     for text in _by_proc() if processes.HAS_PROC else _by_tools(wanted):
-        for path in [path for path in left if _names(text, path)]:
+        for path in [path for path in left if names_folder(text, path)]:
             del left[path]
         if not left:
             break
     return {folder for path, folder in wanted.items() if path not in left}
 
 
-def _names(text: str, path: str) -> bool:
+def names_folder(text: str, path: str) -> bool:
     """Whether a text names the folder, or something in it."""
     at = text.find(path)
     while at >= 0:
         end = at + len(path)
-        if end == len(text) or text[end] in "/\0\n: \"'":
+        if end == len(text) or not (text[end].isalnum() or text[end] in "._-"):
             return True
         at = text.find(path, at + 1)
     return False
@@ -41,7 +43,7 @@ def _names(text: str, path: str) -> bool:
 
 def _by_proc() -> Iterator[str]:
     for name in os.listdir(processes.PROC):
-        if name.isdigit() and int(name) != os.getpid():
+        if name.isdigit():
             yield from _facts_of(processes.PROC / name)
 
 

@@ -104,3 +104,8 @@ def test_a_link_that_leads_out_by_way_of_another_link_is_a_fault() -> None:
 def test_paths_are_quoted_as_git_reads_them() -> None:
     assert quote("plain name") == "plain name"
     assert quote('a"b\\c\nd') == '"a\\"b\\\\c\\nd"'
+
+
+def test_a_last_return_is_quoted_because_git_would_drop_it() -> None:
+    assert quote("icon\r") == '"icon\\r"'
+    assert quote("tab\t caf\udce9") == "tab\t caf\udce9"

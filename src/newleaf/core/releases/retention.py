@@ -18,7 +18,7 @@ from msgspec import Struct
 
 
 class Holdings(Struct, frozen=True):
-    """What lies on the disk, by name: releases, each with its environment, and all environments."""
+    """What lies on the disk, by name: releases, each with the environment it links to, and all of these."""
 
     releases: Mapping[str, str | None]
     environments: Collection[str]

@@ -19,6 +19,8 @@ SUBMODULE = "160000"
 MODES = frozenset((PLAIN, EXECUTABLE, "100664", LINK, SUBMODULE))
 MAX_LINK_BYTES = 4096
 
+_QUOTED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
+
 # What HFS+ does not see in a name.
 _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 # What NTFS does not see, or reads as .git: endings, streams, short names.
@@ -54,10 +56,9 @@ def find_faults(entries: Iterable[Entry], targets: Mapping[str, str]) -> list[st
 
 
 def quote(path: str) -> str:
-    """A path for a list by lines: git reads a quoted one as C does."""
-    if not any(char in path for char in '"\n\\') and not path.startswith('"'):
-        return path
-    return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    """A path for a list by lines: git reads a quoted one as C does, and of others drops a last return."""
+    quoted = path.translate(_QUOTED)
+    return path if quoted == path else f'"{quoted}"'
 
 
 def _find_entry_fault(entry: Entry) -> str | None:

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from newleaf.core.errors import CommandTimedOut, ProgramMissing
+from newleaf.core.errors import CommandFailed, CommandTimedOut, ProgramMissing
 from newleaf.core.ports import OnLine
 from newleaf.core.release import Release
 from newleaf.core.releases.slot_errors import PreflightFailed
@@ -43,33 +44,34 @@ class Preflight(Struct, frozen=True):
 
         Raises: PreflightFailed.
         """
-        began = time.monotonic()
         update = self.settings.update
         point = find_start_point(self.settings.app.command or (), update.preflight)
+        deadline = time.monotonic() + update.preflight_timeout
+        own = {**self.env, **dict(point.variables), "NEWLEAF_PREFLIGHT": "1"}
+        env = {name: value for name, value in own.items() if name not in LEFT_OUT}
         tried = []
         if point:
             shown = ", ".join(filter(None, (point.started, point.script, *point.imported)))
-            argv = (str(find_python(self.folder)), str(CHILD))
-            self._run(f"loading {shown}", argv, began, on_line, json.dumps(point.as_record()).encode())
+            child = (str(find_python(self.folder)), str(CHILD))
+            order = json.dumps(point.as_record()).encode()
+            self._run(Command(child, f"loading {shown}", self.folder, env, 0, order, on_line), deadline)
             tried.append(f"{shown} can be loaded")
         if update.preflight_command:
-            self._run("update.preflight_command", update.preflight_command, began, on_line)
-            tried.append(f"{update.preflight_command[0]} is content")
+            argv = update.preflight_command
+            command = Command(argv, "update.preflight_command", self.folder, env, 0, on_line=on_line)
+            self._run(command, deadline)
+            tried.append(f"{argv[0]} is content")
         return "; ".join(tried)
 
-    def _run(
-        self, what: str, argv: tuple[str, ...], began: float, on_line: OnLine, stdin: bytes | None = None
-    ) -> None:
-        limit = self.settings.update.preflight_timeout
-        env = {name: value for name, value in self.env.items() if name not in LEFT_OUT}
-        env["NEWLEAF_PREFLIGHT"] = "1"
-        left = max(began + limit - time.monotonic(), 0.001)
+    def _run(self, command: Command, deadline: float) -> None:
+        what, left = command.what, max(deadline - time.monotonic(), 0.001)
         try:
-            finished = self.runner.run(Command(argv, what, self.folder, env, left, stdin, on_line))
+            finished = self.runner.run(replace(command, timeout_seconds=left))
         except CommandTimedOut as error:
+            limit = self.settings.update.preflight_timeout
             reason = f"it took longer than {limit:g} s (update.preflight_timeout) and was stopped"
             raise self._failure(what, reason, error.facts["lines"]) from error
-        except ProgramMissing as error:
+        except (ProgramMissing, CommandFailed) as error:
             raise self._failure(what, error.message, ()) from error
         if finished.status != 0:
             said = next((line.strip() for line in reversed(finished.tail) if line.strip()), "it said nothing")

@@ -5,8 +5,8 @@ and nothing of newleaf may be importable here. It reads from standard input what
 with 0 when all of it can be loaded; else with 1, and the traceback on standard error.
 
 Rules: what is only loaded is imported. What the daemon's command runs (`-m`, or a file) is imported too when
-it has a guard (`if __name__ == "__main__":`); without one, importing it would start the daemon, so its
-imports are made and the rest is compiled. Byte code is left where Python looks for it.
+it has a guard (`if __name__ == "__main__":`); without one, importing it would start the daemon, so the
+imports that it begins with are made and the rest is compiled. Byte code is left where Python looks for it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import json  # noqa: E402
 import os  # noqa: E402
 import runpy  # noqa: E402
 import traceback  # noqa: E402
+from itertools import takewhile  # noqa: E402
 from types import TracebackType  # noqa: E402
 
 TRIED = "__newleaf_preflight__"
@@ -67,10 +68,12 @@ def try_module(name: str) -> None:
 
 def try_script(path: str) -> None:
     """Loads what `python PATH` would run; a program of the environment is a script too."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "__main__.py")
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     with open(path, "rb") as file:
         content = file.read()
-    if content.startswith(b"\x7fELF") or not is_python(path, content):
+    if not is_python(path, content):
         return
     source = importlib.util.decode_source(content)
     if has_guard(source):
@@ -80,8 +83,13 @@ def try_script(path: str) -> None:
 
 
 def is_python(path: str, content: bytes) -> bool:
-    """Whether a file is Python by its name or its first line; other programs are not tried."""
-    return path.endswith((".py", ".pyw")) or b"python" in content[:512] or b"'''exec'" in content[:512]
+    """Whether a file is Python by its name or its first lines; other programs are not tried."""
+    if path.endswith((".py", ".pyw")):
+        return True
+    first, _, rest = content.partition(b"\n")
+    is_script = first.startswith(b"#!") and b"\0" not in content
+    # Where the way to the interpreter is too long for a first line, the shell is asked to go there.
+    return is_script and (b"python" in first or rest.startswith(b"'''exec'"))
 
 
 def has_guard(source: str) -> bool:
@@ -91,20 +99,33 @@ def has_guard(source: str) -> bool:
 
 
 def make_imports(source: str, path: str, package: str | None) -> None:
-    """Compiles a module whole, and runs of it what imports."""
+    """Compiles a module whole, and runs the imports that it begins with."""
     tree = ast.parse(source, path)
     compile(source, path, "exec", dont_inherit=True)
-    tree.body = [node for node in tree.body if _imports(node)]
+    # After the first statement that does something, what it did may be needed.
+    tree.body = [node for node in takewhile(_is_harmless, tree.body) if _imports(node)]
     exec(  # noqa: S102 - the app's own imports, as the daemon would make them
         compile(tree, path, "exec"), {"__name__": TRIED, "__package__": package, "__file__": path}
     )
+
+
+def _is_harmless(node: ast.stmt) -> bool:
+    """Whether nothing that is imported later could need what the statement does."""
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return node.value is None or isinstance(node.value, (ast.Constant, ast.Name))
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.If):
+        return all(map(_imports, [*node.body, *node.orelse]))
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or _imports(node)
 
 
 def _imports(node: ast.stmt) -> bool:
     """Whether a statement imports, or tries to and copes with what is missing."""
     if isinstance(node, ast.Try):
         coping = [each for handler in node.handlers for each in handler.body]
-        return all(map(_imports, node.body)) and not node.finalbody and all(map(_copes, coping))
+        plain = [*node.body, *node.orelse, *node.finalbody]
+        return all(map(_imports, plain)) and all(map(_copes, coping))
     return isinstance(node, (ast.Import, ast.ImportFrom))
 
 

@@ -2,8 +2,9 @@
 
 Rules: what is not there yet starts as what the tree has in its place, else as an empty folder; a name that is
 a file's (it has an ending, or begins with `.env`) starts as nothing, because an app makes its own files and
-cannot read a folder as one (ADR 13). What is there is never replaced. Links are relative, so that they go
-where the state directory goes. No path leads out of the release, or through a link of its tree.
+cannot read a folder as one (ADR 13). What is there is never replaced; what lies in the place of a link in a
+release that was there before is moved aside, because an app may have written it. Links are relative, so that
+they go where the state directory goes. No path leads out of the release, or through a link of its tree.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import contextlib
 import os
 import posixpath
 import re
-import shutil
 from pathlib import Path
 
 from msgspec import Struct
@@ -37,11 +37,13 @@ class SharedPaths(Struct, frozen=True):
         """The paths from the top of the release, as git writes them."""
         return tuple(posixpath.normpath(posixpath.join(self.inner, path)) for path in self._outermost)
 
-    def link(self, release: Path) -> None:
-        """Makes every path of the release a link to what is shared.
+    def link(self, release: Path, aside: Path | None = None) -> list[str]:
+        """Makes every path of the release a link to what is shared; what was in its place goes to `aside`.
 
+        Returns the paths that went there. Without `aside` the release is fresh, and nothing in it is lost.
         Raises: SharedInTheWay, OSError.
         """
+        moved = []
         for path, place in zip(self._outermost, self.from_top, strict=True):
             source, target = self.shared / path, release / place
             _require_plain_way(release, target)
@@ -51,11 +53,12 @@ class SharedPaths(Struct, frozen=True):
             if os.path.islink(target) and os.readlink(target) == said:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
+            if aside and os.path.lexists(target) and not target.is_symlink():
+                copies.move_aside(target, aside / place)
+                moved.append(place)
+            copies.remove_whole(target)
             target.symlink_to(said)
+        return moved
 
     @property
     def _outermost(self) -> tuple[str, ...]:
@@ -69,8 +72,10 @@ class SharedPaths(Struct, frozen=True):
     def _begin(self, source: Path, in_tree: Path) -> None:
         """What is shared from now on: what the tree has, made whole before it is seen."""
         source.parent.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        if os.path.lexists(in_tree):
-            copies.copy_whole(in_tree, source)
+        start = in_tree.resolve()
+        if start.exists():
+            # Where the tree has a link, what it leads to: from `shared/` it would lead elsewhere.
+            copies.copy_whole(start, source)
         elif not _FILE_NAME.fullmatch(source.name):
             with contextlib.suppress(FileExistsError):
                 source.mkdir(mode=files.PRIVATE_FOLDER)

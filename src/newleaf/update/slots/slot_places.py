@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from msgspec import Struct
 
 from newleaf.core.release import CommitId
 from newleaf.core.releases.names import is_commit
-from newleaf.system import files
+from newleaf.system import copies, files
 from newleaf.system.files import PRIVATE_FOLDER
 
 UNFINISHED = ".new-"
@@ -80,7 +79,8 @@ class SlotPlaces(Struct, frozen=True):
         """The folder that `current` leads to, by its own name; None when there is no such link."""
         commit = self.commit_of(self.current)
         if commit:
-            return self.folder(commit)
+            # Killed between the two renames of `replace`: the new folder is whole, and takes its place soon.
+            return self.unfinished(commit) if self._is_half_replaced(commit) else self.folder(commit)
         return self.current.resolve() if os.path.lexists(self.current) else None
 
     def all_releases(self) -> Iterator[Path]:
@@ -89,16 +89,45 @@ class SlotPlaces(Struct, frozen=True):
             yield from (self.releases / name for name in sorted(os.listdir(self.releases)) if is_commit(name))
 
     def prepare(self) -> None:
-        """Makes the folders, and removes what a kill left unfinished or half removed. Raises: OSError."""
+        """Makes the folders, ends what a kill left half done, removes what it left. Raises: OSError."""
         for folder in (self.releases, self.environments, self.shared):
             folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         for folder in (self.releases, self.environments):
-            for name in os.listdir(folder):
-                if name.startswith((UNFINISHED, GOING)):
-                    shutil.rmtree(folder / name)
+            left = [name for name in os.listdir(folder) if name.startswith((UNFINISHED, GOING))]
+            for commit in (name.removeprefix(GOING) for name in left if name.startswith(GOING)):
+                if self._is_half_replaced(CommitId(commit)):
+                    files.rename_folder(self.unfinished(CommitId(commit)), self.folder(CommitId(commit)))
+            for name in left:
+                # What cannot be removed (another user's) is in nobody's way.
+                with contextlib.suppress(OSError):
+                    copies.remove_whole(folder / name)
+
+    def replace(self, commit: CommitId) -> None:
+        """Lets the unfinished release, which is whole now, take the place of the one there.
+
+        Raises: OSError, StateDirectoryUnwritable.
+        """
+        folder, going = self.folder(commit), self._going(self.folder(commit))
+        if os.path.lexists(folder):
+            files.rename_folder(folder, going)
+        files.rename_folder(self.unfinished(commit), folder)
+        with contextlib.suppress(OSError):
+            copies.remove_whole(going)
 
     def discard(self, folder: Path) -> None:
         """Removes a release or an environment; half of one is never seen under its name. Raises: OSError."""
-        going = folder.with_name(f"{GOING}{folder.name}")
+        going = self._going(folder)
         files.rename_folder(folder, going)
-        shutil.rmtree(going)
+        copies.remove_whole(going)
+
+    def _is_half_replaced(self, commit: CommitId) -> bool:
+        folder = self.folder(commit)
+        return (
+            not os.path.lexists(folder)
+            and os.path.lexists(self._going(folder))
+            and os.path.lexists(self.unfinished(commit))
+        )
+
+    @staticmethod
+    def _going(folder: Path) -> Path:
+        return folder.with_name(f"{GOING}{folder.name}")

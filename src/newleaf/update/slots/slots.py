@@ -1,15 +1,14 @@
 """The slots layout: a folder for each release, and the link `current` to the one that a start loads.
 
 Rules: a release is written beside the others under another name, held against its commit, and only then
-given its own; what is shared is linked into it; it is never changed afterwards, but for the link to its
-environment and the byte code that Python leaves. Activating swaps `current` by rename, after `previous` was
-pointed at what it led to. What is no longer needed goes by the rules of `core.releases.retention`, with
-files that an app wrote into its own release kept aside.
+given its own, in the place of a damaged one where there was one; what is shared is linked into it; it is
+never changed afterwards, but for the link to its environment and the byte code that Python leaves. Activating
+swaps `current` by rename, after `previous` was pointed at what it led to. What is no longer needed goes by
+the rules of `core.releases.retention`, with files that an app wrote into its own release kept aside.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -17,14 +16,14 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from newleaf.core.errors import CorruptFile, NewleafError
+from newleaf.core.errors import CorruptFile
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.slot_errors import CurrentLost, NothingDeployed, ReleaseLost, TreeDiffers
 from newleaf.system import files
 from newleaf.system.git import Git
 from newleaf.system.loaded_tree import RELEASE_RECORD
 from newleaf.system.tree_writer import TreeWriter
-from newleaf.update.slots.pruning import Pruning
+from newleaf.update.slots.pruning import Pruning, kept_note
 from newleaf.update.slots.shared_paths import SharedPaths
 from newleaf.update.slots.slot_places import SlotPlaces
 
@@ -76,11 +75,12 @@ class Slots(Struct):
             is_whole = self._is_whole(release)
             if is_whole and writer.holds(release.commit, folder, shared.from_top):
                 files.remove_leftovers(folder)
-                shared.link(folder)
+                left = places.left / release.commit
+                self._notes += kept_note(release.commit, left, shared.link(folder, left))
                 return
-            if os.path.lexists(folder):
-                places.discard(folder)
             self._write(release, writer, shared)
+            self._notes += self.pruning.keep_left(release.commit)
+            places.replace(release.commit)
 
     def place(self, release: Release, *, sideways: bool) -> None:  # noqa: ARG002 - nothing moves here
         """Nothing moves before it is activated; what was made ready must still lie there.
@@ -98,11 +98,9 @@ class Slots(Struct):
             if led_to:
                 files.replace_link(places.previous, led_to)
             files.replace_link(places.current, target)
-        with contextlib.suppress(NewleafError, OSError):
-            # Room is made again before the next release is written.
-            self._notes += self.pruning.prune(release.commit)
+        self._notes += self.pruning.prune(release.commit)
         notes, self._notes = self._notes, []
-        return notes
+        return list(dict.fromkeys(notes))
 
     # --- one release --------------------------------------------------------------------
 
@@ -120,7 +118,6 @@ class Slots(Struct):
             files.write_record(unfinished / RELEASE_RECORD, record)
             # Thousands of files at once: one call for all of them.
             os.sync()
-            files.rename_folder(unfinished, places.folder(release.commit))
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
