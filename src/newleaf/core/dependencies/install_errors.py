@@ -40,7 +40,7 @@ class PythonMissing(InstallFailed):
     """no Python for the app's environment: {wanted} is asked for, and {found}"""
 
     code = "python_missing"
-    cure = "install that Python (with uv: uv python install), or correct {source}"
+    cure = "install that Python ({how}), or correct {source}"
 
 
 class ManifestUnreadable(InstallFailed):

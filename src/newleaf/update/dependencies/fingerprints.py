@@ -23,9 +23,9 @@ MARK = ".newleaf-installed.json"
 
 REASONS = {
     "command": "update.install is another command",
+    "install_project": "whether the project itself is installed changed",
     "lock": "the lock file changed",
     "requirements": "the requirements changed",
-    "install_project": "whether the project itself is installed changed",
     "project": "what the project says of itself changed",
     "python": "another Python is asked for",
     "platform": "this is another platform",

@@ -32,6 +32,11 @@ PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 _NO_ROOM = re.compile(
     r"no space left on device|disk quota exceeded|os error (?:28|122)\b|errno (?:28|122)\b", re.IGNORECASE
 )
+_NO_PYTHON = re.compile(
+    r"error: (?:no interpreter found|no download found|failed to inspect python interpreter)"
+    r"|incompatible with the project's python requirement|failed to download .*/cpython-",
+    re.IGNORECASE,
+)
 _TELLING = re.compile(r"\berror\b|\bfailed\b|not found|no such file|denied", re.IGNORECASE)
 
 
@@ -46,12 +51,20 @@ class Installer(Struct):
     def uv_sync(self, environment: Path) -> None:
         """Makes the environment where there is none, and brings it to what the lock says.
 
-        Raises: InstallFailed, InstallerMissing, DiskFull.
+        uv fetches a Python that this host does not have, where it may.
+        Raises: InstallFailed, InstallerMissing, PythonMissing, DiskFull.
         """
         uv = self.surroundings.uv
         if uv is None:
             raise InstallerMissing(what="uv sync", why=f"{self.needs.lock} is uv's", program="uv")
-        self.run("uv sync", [str(uv), *uv_arguments(self.needs)], uv_variables(environment))
+        try:
+            self.run("uv sync", [str(uv), *uv_arguments(self.needs)], uv_variables(environment))
+        except InstallFailed as error:
+            if not any(map(_NO_PYTHON.search, error.lines)):
+                raise
+            needs = self.needs
+            wish, requires = needs.python_wish, needs.manifest.requires_python
+            raise self.surroundings.missing_python(needs.folder, wish, requires, error.lines) from error
 
     def run_own_command(self) -> None:
         """Runs the app's own command.

@@ -13,20 +13,24 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
+from newleaf.core.dependencies.install_errors import ManifestUnreadable
+from newleaf.core.dependencies.manifest import parse_manifest
 from newleaf.core.ports import OnLine
 from newleaf.core.settings.sections import Update
 from newleaf.system import files
 from newleaf.system.loaded_tree import RELEASE_RECORD
+from newleaf.update.dependencies.asides import Aside
 from newleaf.update.dependencies.environments import UNFINISHED, InPlaceEnvironment, speak_of_lock
 from newleaf.update.dependencies.fingerprints import MARK, difference, read_mark
 from newleaf.update.dependencies.installations import Installation
@@ -82,6 +86,9 @@ class SlotEnvironment(Struct, frozen=True):
         """
         needs = self._needs()
         if needs.kind is Kind.COMMAND:
+            if self._link.is_symlink():
+                # The command would change what other releases share.
+                self._link.unlink()
             self._own.install(on_line)
             return
         if needs.kind is Kind.PIP:
@@ -90,24 +97,38 @@ class SlotEnvironment(Struct, frozen=True):
         self._remove_unfinished(needs)
         venv = self._venv(needs, self._free_name(needs))
         require_room(needs, venv.path, is_fresh=True)
-        Installation(venv, Installer(needs, self._surroundings(needs), on_line)).build()
+        told = self._surroundings((needs.manifest.name, *(package.name for package in needs.local)))
+        Installation(venv, Installer(needs, told, on_line)).build()
 
     def attach(self) -> None:
         """Lets `.venv` of the release lead to its environment.
 
-        Raises: ManifestUnreadable, NewerSchema, StateDirectoryUnwritable.
+        Raises: ManifestUnreadable, NewerSchema, EnvironmentInTheWay, InstallFailed, StateDirectoryUnwritable.
         """
         needs = self._needs()
         whole = None if needs.kind in (Kind.NOBODY, Kind.COMMAND) else self._find_whole(needs)
         if whole:
-            link, target = self.slot.folder / ".venv", os.path.relpath(whole.path, self.slot.folder)
-            if not link.is_symlink() or os.readlink(link) != target:
-                files.remove_leftovers(link.parent)
-                files.replace_link(link, target)
+            self._lead_to(whole.path)
         record = files.read_record(self.slot.top / RELEASE_RECORD) or {}
         name = whole.path.name if whole else None
         if record.get("environment") != name:
             files.write_record(self.slot.top / RELEASE_RECORD, {**record, "environment": name})
+
+    @property
+    def _link(self) -> Path:
+        return self.slot.folder / ".venv"
+
+    def _lead_to(self, environment: Path) -> None:
+        """Points the link there; what the app's own command had made in its place goes."""
+        link, aside = self._link, Aside(self._link)
+        folder = os.path.realpath(self.slot.folder)
+        target = os.path.relpath(os.path.realpath(environment), folder)
+        if not link.is_symlink() or os.readlink(link) != target:
+            files.remove_leftovers(self.slot.folder)
+            if not link.is_symlink():
+                aside.take()
+            files.replace_link(link, target)
+        aside.drop()
 
     # --- which one ----------------------------------------------------------------------
 
@@ -116,15 +137,16 @@ class SlotEnvironment(Struct, frozen=True):
         """For an app with its own command: the environment that it makes in the release."""
         beside = self.slot.top / ".newleaf"
         beside.mkdir(mode=files.PRIVATE_FOLDER, exist_ok=True)
-        return InPlaceEnvironment(self.slot.folder, self.update, self.surroundings, beside, self.slot.commit)
+        told = self._surroundings((_name_of_project(self.slot.folder),))
+        return InPlaceEnvironment(self.slot.folder, self.update, told, beside, self.slot.commit)
 
-    def _surroundings(self, needs: Needs) -> Surroundings:
-        """A release has no `.git` that could tell a build its version, so newleaf does."""
-        name, version = needs.manifest.name, self.slot.version
-        if not (name and version and needs.manifest.is_dynamic):
-            return self.surroundings
-        variable = f"{PRETENDED}_{re.sub('[^A-Z0-9]', '_', name.upper())}"
-        return Surroundings(self.surroundings.runner, {variable: version, **self.surroundings.environ})
+    def _surroundings(self, names: Iterable[str | None]) -> Surroundings:
+        """A release has no `.git` that could tell a build of these packages their version; newleaf does."""
+        version = self.slot.version
+        told = {
+            f"{PRETENDED}_{name.upper().replace('-', '_')}": version for name in names if name and version
+        }
+        return Surroundings(self.surroundings.runner, {**told, **self.surroundings.environ})
 
     def _needs(self) -> Needs:
         folder = self.slot.folder.resolve()
@@ -179,6 +201,13 @@ def key_of(needs: Needs) -> str:
         parts["commit"] = needs.commit
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _name_of_project(folder: Path) -> str | None:
+    with contextlib.suppress(OSError, ManifestUnreadable):
+        path = folder / "pyproject.toml"
+        return parse_manifest(str(path), path.read_bytes()).name
+    return None
 
 
 def _name(key: str, number: int) -> str:

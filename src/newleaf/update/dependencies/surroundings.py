@@ -10,9 +10,10 @@ through a version manager's shim.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -120,19 +121,37 @@ class Surroundings(Struct, frozen=True, dict=True):
 
         Raises: PythonMissing.
         """
-        seen: list[str] = []
-        for program in self._candidates(wish):
-            python = self.ask(program, folder)
-            if python and is_python_wanted(python.version, wish, requires_python):
+        seen = []
+        for python in self._pythons(folder, wish):
+            if is_python_wanted(python.version, wish, requires_python):
                 return python
-            if python:
-                seen.append(python.version)
+            seen.append(python.version)
+        raise self._missing(seen, wish, requires_python)
+
+    def missing_python(
+        self, folder: Path, wish: str, requires_python: str, lines: Sequence[str]
+    ) -> PythonMissing:
+        """The error for an installer that found no Python and said so in `lines`."""
+        seen = [python.version for python in self._pythons(folder, wish)]
+        return self._missing(seen, wish, requires_python, lines)
+
+    @staticmethod
+    def _missing(
+        seen: list[str], wish: str, requires_python: str, lines: Sequence[str] = ()
+    ) -> PythonMissing:
         versions = ", ".join(dict.fromkeys(seen))
-        raise PythonMissing(
+        asked = wished_version(wish) or wish or requires_python
+        return PythonMissing(
             wanted=" and ".join(text for text in (wish, requires_python) if text) or "any",
             found=f"this host has {versions}" if versions else "this host has none",
+            how=f"uv python install {shlex.quote(asked)}" if asked else "uv python install",
             source=".python-version" if wish else "requires-python in pyproject.toml",
+            lines=tuple(lines),
         )
+
+    def _pythons(self, folder: Path, wish: str) -> Iterator[Python]:
+        asked = (self.ask(program, folder) for program in self._candidates(wish))
+        return (python for python in asked if python)
 
     def _candidates(self, wish: str) -> Iterator[Path]:
         number = wished_version(wish)
