@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from newleaf.core.adoption.adoption_errors import SettingKept, StateDirectoryTaken
+from newleaf.core.adoption.adoption_errors import SettingKept, SlotsMeant, StateDirectoryTaken
 from newleaf.core.adoption.findings import CheckoutFacts, Findings
 from newleaf.core.adoption.obstacles import Note
 from newleaf.core.adoption.proposal import Proposal, choose_name, propose
@@ -31,7 +31,7 @@ from newleaf.core.settings.fragments import (
     raise_problems,
     read_toml,
 )
-from newleaf.core.settings.model import KEYS
+from newleaf.core.settings.model import KEYS, Settings
 from newleaf.core.settings.soundness import require_sound
 from newleaf.core.settings.toml import format_file, format_value
 from newleaf.system import files
@@ -40,7 +40,7 @@ from newleaf.system.commands import Runner
 from newleaf.system.configuration import read_file, write_app_file, write_host_file
 from newleaf.system.known_apps import KnownApp, known_apps, note_app, sharing_checkout
 from newleaf.system.mounts import require_local
-from newleaf.system.place import IDENTITY, STATE_VARIABLE
+from newleaf.system.place import IDENTITY, SLOTS, STATE_VARIABLE, find_slots
 from newleaf.system.repository import look
 
 APP_HEADER = ("What this app knows of itself, for newleaf. It is part of the repository: commit it.",)
@@ -109,6 +109,7 @@ def make_plan(request: Request, runner: Runner) -> Plan:
     Raises: UsageError and its kin when this is no checkout, or what is there stands against it.
     """
     seen = look_around(request, runner)
+    _check_in_place(seen)
     app_path = seen.app_file[0]
     plan = Plan(
         app=seen.known,
@@ -123,8 +124,8 @@ def make_plan(request: Request, runner: Runner) -> Plan:
     return plan
 
 
-def look_around(request: Request, runner: Runner) -> Seen:
-    """Everything that a plan is made of.
+def look_around(request: Request, runner: Runner, *, slots: bool = False) -> Seen:
+    """Everything that a plan is made of; with `slots`, for releases with folders of their own.
 
     Raises: UsageError and its kin.
     """
@@ -133,7 +134,7 @@ def look_around(request: Request, runner: Runner) -> Seen:
     findings = look(top, checkout.tracked or None)
     place = request.folder.resolve().relative_to(top.resolve()).as_posix()
     app_path, said = _app_file(top, place, findings)
-    wish = Wish(request.channel, request.app, place, app_settings=_values(said))
+    wish = Wish(request.channel, request.app, place, app_settings=values_of(said), slots=slots)
     name = choose_name(findings, checkout, wish)
     state = _state_directory(request, name)
     known = KnownApp(name, state, top)
@@ -142,7 +143,7 @@ def look_around(request: Request, runner: Runner) -> Seen:
     _check_asked(request, (app_path, said), (host_path, host_said))
     checkout = replace(checkout, unpushed=count_unpushed(checkout, state / "git", runner, request.environ))
     sharing = sharing_checkout(known_apps(request.notes), top, state)
-    wish = replace(wish, sharing=tuple(app.name for app in sharing), host_settings=_values(host_said))
+    wish = replace(wish, sharing=tuple(app.name for app in sharing), host_settings=values_of(host_said))
     proposal = propose(findings, checkout, wish)
     check_state(known)
     return Seen(known, findings, checkout, (app_path, said), (host_path, host_said), proposal)
@@ -213,7 +214,8 @@ def _sound_fragment(path: Path, *, tracked: bool) -> Fragment | None:
     return fragment
 
 
-def _values(said: Fragment | None) -> dict[str, Any]:
+def values_of(said: Fragment | None) -> dict[str, Any]:
+    """The settings that a file says, by key; none where there is no file."""
     return {key: entry.value for key, entry in said.inputs.items()} if said else {}
 
 
@@ -251,6 +253,19 @@ def check_state(app: KnownApp) -> None:
         raise StateDirectoryTaken(path=app.state_dir, owner=f"the checkout {other}")
 
 
+def _check_in_place(seen: Seen) -> None:
+    """A checkout is not made a deployment beside release slots.
+
+    Raises: SlotsMeant, CorruptFile, NewerSchema.
+    """
+    host_path, said = seen.host_file
+    layout = said.inputs.get("app.layout") if said else None
+    if layout and layout.value == SLOTS:
+        raise SlotsMeant(path=host_path)
+    if find_slots(seen.known.state_dir):
+        raise SlotsMeant(path=seen.known.state_dir / IDENTITY)
+
+
 # --- what is to be written --------------------------------------------------------------
 
 
@@ -276,8 +291,8 @@ def _differences(said: Fragment, entries: tuple[Entry, ...]) -> Iterator[str]:
             yield f"{entry.key}: it says {now}, init would say {mask_text(format_value(proposed))}"
 
 
-def check_result(plan: Plan, seen: Seen) -> None:
-    """Both files together must be settings that hold.
+def check_result(plan: Plan, seen: Seen) -> Settings:
+    """Both files together must be settings that hold; returns them.
 
     Raises: SettingsInvalid.
     """
@@ -287,7 +302,9 @@ def check_result(plan: Plan, seen: Seen) -> None:
         app=app_said if app_text is None else read_toml(app_text.encode(), APP_FILE, tracked=True),
         host=(host_said or Fragment()) if host_text is None else read_toml(host_text.encode(), HOST_FILE),
     )
-    require_sound(load(sources))
+    loaded = load(sources)
+    require_sound(loaded)
+    return loaded.settings
 
 
 def _record_identity(plan: Plan) -> None:

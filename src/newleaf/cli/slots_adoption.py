@@ -11,35 +11,49 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from newleaf.cli import adoption
-from newleaf.cli.adoption import HOST_HEADER, Plan, PlannedFile, Request, Seen, look_around
-from newleaf.compose import lay_slots
-from newleaf.compose.first_release import make_first_release
-from newleaf.compose.host import Host, Watch
+from newleaf.cli.adoption import HOST_HEADER, Plan, PlannedFile, Request, Seen, look_around, values_of
 from newleaf.core.adoption.adoption_errors import (
+    AttemptUnended,
     HeadUnpushed,
     RemoteMissing,
     SettingKept,
+    SharedUnsaid,
     StateDirectoryTaken,
 )
 from newleaf.core.adoption.obstacles import Note, choose_remote
-from newleaf.core.adoption.slot_proposal import choose_shared, said_entries, slot_entries, slot_notes
+from newleaf.core.adoption.slot_proposal import (
+    choose_shared,
+    join_shared,
+    outermost,
+    said_entries,
+    slot_entries,
+    uncovered,
+)
 from newleaf.core.adoption.wish import Entry
-from newleaf.core.errors import CommandFailed
+from newleaf.core.errors import CommandFailed, NewleafError
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.git_errors import RemoteUnreachable
 from newleaf.core.releases.names import require_remote, shown
 from newleaf.core.settings.fragments import APP_FILE, HOST_FILE, Fragment, Sources
+from newleaf.core.settings.toml import format_value
 from newleaf.system import copies, databases, files
 from newleaf.system.checkout import list_untracked
 from newleaf.system.commands import Command, Runner
 from newleaf.system.configuration import read_sources
 from newleaf.system.place import CURRENT, IDENTITY, SLOTS, Place
+from newleaf.update.journal import Journal
+from newleaf.update.slots.shared_paths import shared_by
+
+if TYPE_CHECKING:
+    from newleaf.compose.host import Host, Watch
 
 CLONE_SECONDS = 600.0
 
@@ -82,7 +96,7 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
 
     Raises: UsageError and its kin.
     """
-    seen = look_around(request, runner)
+    seen = look_around(request, runner, slots=True)
     checkout, top = seen.checkout, Path(seen.checkout.top)
     remote = choose_remote(checkout)
     if remote is None:
@@ -90,50 +104,65 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
     if url is None and checkout.unpushed:
         raise HeadUnpushed(count=checkout.unpushed, top=top)
     _check_free(seen, apart=url is not None)
-    untracked = list_untracked(top, runner, request.environ) if url is None else ()
-    shared = choose_shared(untracked, seen.folder)
+    found = choose_shared(list_untracked(top, runner, request.environ), seen.folder) if url is None else ()
     said = seen.app_file[1] if _is_tracked(seen) else Fragment()
+    shared = join_shared(found, values_of(seen.app_file[1]).get("app.shared", ()))
     entries = slot_entries(url or remote[1], _unsaid(seen), seen.proposal.host_entries, shared)
-    notes = (*slot_notes(seen.proposal.notes), *_edits(checkout.changed))
     plan = Plan(
         app=replace(seen.known, checkout=None),
         folder=seen.folder,
-        proposal=replace(seen.proposal, host_entries=entries, notes=notes),
+        proposal=replace(seen.proposal, host_entries=entries),
         app_file=PlannedFile(seen.app_file[0], None),
         host_file=adoption.planned(*seen.host_file, entries, HOST_HEADER),
         notes=request.notes,
         identity={"layout": SLOTS, "origin": url or remote[1], "checkout": None},
     )
-    adoption.check_result(plan, replace(seen, app_file=(seen.app_file[0], said)))
+    settings = adoption.check_result(plan, replace(seen, app_file=(seen.app_file[0], said)))
     if url is not None:
         return SlotsPlan(plan, said, None, None, ())
+    linked = shared_by(settings.app.shared, settings.update.state_paths)
+    missed = uncovered(found, linked)
+    _check_shared(seen, missed)
+    notes = (*seen.proposal.notes, *_edits(checkout.changed), *_missed(missed))
+    plan = replace(plan, proposal=replace(plan.proposal, notes=notes))
     head = CommitId(checkout.head) if checkout.head else None
-    return SlotsPlan(plan, said, head, top / seen.folder, shared)
+    return SlotsPlan(plan, said, head, top / seen.folder, outermost(linked))
 
 
 def carry_out(slots: SlotsPlan, watch: Watch) -> tuple[list[Path], list[Note]]:
     """Writes what was planned, copies what is shared, makes the first release.
 
+    A host in place whose first release fails stays in place.
     Raises: what writing the files gives reason to, and what making a release does.
     """
-    written, notes = adoption.carry_out(slots.plan)
+    from newleaf.compose.first_release import make_first_release
+
     state = slots.plan.app.state_dir
-    if slots.checkout:
-        notes += _copy_shared(slots.checkout, state / "shared", slots.shared)
-    release, is_new = make_first_release(
-        _host_of(slots, watch), Release(slots.first) if slots.first else None
-    )
+    before = files.read_record(state / IDENTITY)
+    written, notes = adoption.carry_out(slots.plan)
+    try:
+        if slots.checkout:
+            notes += _copy_shared(slots.checkout, state / "shared", slots.shared)
+        wanted = Release(slots.first) if slots.first else None
+        release, is_new = make_first_release(_host_of(slots, watch), wanted)
+    except NewleafError:
+        if before and before.get("layout") != SLOTS:
+            for path in written:
+                files.remove(path)
+            files.write_record(state / IDENTITY, before)
+        raise
     verb = "is live" if is_new else "was live already"
-    return written, [*notes, Note("chosen", f"{release.name} {verb} in {state / CURRENT}")]
+    return written, [Note("chosen", f"{release.name} {verb} in {state / CURRENT}"), *notes]
 
 
 def next_steps(slots: SlotsPlan) -> tuple[str, ...]:
     """What to do now."""
-    name = slots.plan.app.name
-    steps = [f"let the daemon's keeper start it in {slots.plan.app.state_dir / CURRENT}"]
-    if slots.checkout:
-        steps.append(f"stop the one in {slots.checkout} first: data was copied as it was just now")
-    return (*steps, f"newleaf doctor --app {name}, then newleaf update --app {name}: the next attempt")
+    name, current = slots.plan.app.name, slots.plan.app.state_dir / CURRENT
+    return (
+        f"let what keeps the daemon up start it in {current} (systemd: WorkingDirectory={current})",
+        f"newleaf doctor --app {name}: is everything there that an update needs?",
+        f"newleaf update --app {name}: the first attempt, by hand",
+    )
 
 
 # --- what is there ----------------------------------------------------------------------
@@ -142,7 +171,7 @@ def next_steps(slots: SlotsPlan) -> tuple[str, ...]:
 def _check_free(seen: Seen, *, apart: bool) -> None:
     """A state directory in which a checkout is deployed is given slots from there, and by its settings.
 
-    Raises: StateDirectoryTaken, SettingKept.
+    Raises: StateDirectoryTaken, SettingKept, AttemptUnended.
     """
     record = files.read_record(seen.known.state_dir / IDENTITY) or {}
     other = record.get("checkout")
@@ -152,6 +181,22 @@ def _check_free(seen: Seen, *, apart: bool) -> None:
     kept = said.inputs.get("app.layout") if said else None
     if kept and kept.value not in ("auto", SLOTS):
         raise SettingKept(path=path, key="app.layout", kept=kept.value, option="--slots", asked=SLOTS)
+
+    journal = seen.known.state_dir / "journal.jsonl"
+    attempt = Journal(journal, lambda: datetime.now(UTC)).open_attempt if journal.exists() else None
+    if attempt and record.get("layout") != SLOTS:
+        raise AttemptUnended(attempt=attempt.id, state=seen.known.state_dir)
+
+
+def _check_shared(seen: Seen, missed: tuple[str, ...]) -> None:
+    """A file that is kept must not leave the first release without what lies in the checkout.
+
+    Raises: SharedUnsaid.
+    """
+    path, said = seen.host_file
+    is_said = "app.shared" in {*values_of(said), *values_of(seen.app_file[1])}
+    if missed and not is_said and not (seen.known.state_dir / CURRENT).exists():
+        raise SharedUnsaid(path=path, paths=", ".join(missed), toml=format_value(list(missed)))
 
 
 def _is_tracked(seen: Seen) -> bool:
@@ -171,12 +216,21 @@ def _unsaid(seen: Seen) -> Iterable[Entry]:
 
 def _edits(changed: tuple[str, ...]) -> Iterator[Note]:
     if changed:
-        shown_paths = ", ".join(changed[:3]) + (" and more" if len(changed) > 3 else "")
         yield Note(
             "attention",
-            f"local edits are part of no release: {shown_paths}",
+            f"local edits are part of no release: {_some(changed)}",
             "commit and push them, or keep such files untracked: those are shared",
         )
+
+
+def _missed(paths: tuple[str, ...]) -> Iterator[Note]:
+    if paths:
+        text = f"in no release, because git does not track it and app.shared does not name it: {_some(paths)}"
+        yield Note("attention", text, "name what the app needs in app.shared")
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
 # --- what is made -----------------------------------------------------------------------
@@ -194,7 +248,10 @@ def _copy_shared(checkout: Path, shared: Path, paths: tuple[str, ...]) -> list[N
             target.parent.mkdir(mode=files.PRIVATE_FOLDER, parents=True, exist_ok=True)
             copies.copy_whole(source, target, _copy)
             copied.append(path)
-    return [Note("chosen", f"copied to {shared}: {', '.join(copied)}")] if copied else []
+    if not copied:
+        return []
+    stop = f"stop the daemon in {checkout}: what it has written since this copy, and writes, stays there"
+    return [Note("chosen", f"copied to {shared}: {', '.join(copied)}"), Note("next", stop)]
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -209,6 +266,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _host_of(slots: SlotsPlan, watch: Watch) -> Host:
     """The host as it is before anything is live."""
+    from newleaf.compose import Host, lay_slots
+
     plan = slots.plan
     top = plan.app.state_dir / CURRENT
     folder = top if plan.folder == "." else top / plan.folder

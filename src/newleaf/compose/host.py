@@ -14,7 +14,7 @@ from newleaf.core.errors import InconsistentError, NewleafError, RemoteUnknown, 
 from newleaf.core.release import CommitId
 from newleaf.core.settings.fragments import Loaded, Sources, load
 from newleaf.core.settings.model import Facts, Settings, resolve
-from newleaf.system.place import Place, record_identity
+from newleaf.system.place import SLOTS, Place, record_identity
 
 if TYPE_CHECKING:
     from newleaf.agent.keeper import Keeper
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from newleaf.compose.laid import Laid
     from newleaf.core.ports import Layout
     from newleaf.core.records import Identity, Status
+    from newleaf.core.releases.slot_errors import LayoutDiffers
     from newleaf.system.commands import Runner
     from newleaf.system.git import Git
     from newleaf.system.github import Github
@@ -71,8 +72,24 @@ class Host:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of the running release's copy, with what this host's facts decide; not the `url`."""
-        return self._resolved(self.loaded)
+        """The settings of the running release's copy, with what this host's facts decide; not the `url`.
+
+        Raises: SettingsInvalid, LayoutDiffers.
+        """
+        settings = self._resolved(self.loaded)
+        if (settings.app.layout == SLOTS) != self.place.has_slots:
+            raise self._layout_differs(settings.app.layout)
+        return settings
+
+    def _layout_differs(self, said: str) -> LayoutDiffers:
+        from newleaf.core.releases.slot_errors import LayoutDiffers
+
+        if self.place.has_slots:
+            there, way = f"in slots, in {self.state}", 'say app.layout = "slots" there, or nothing'
+        else:
+            there = f"in place, in {self.place.top}"
+            way = "newleaf init --slots makes the slots; or take app.layout out of there"
+        return LayoutDiffers(origin=self.loaded.origins["app.layout"], said=said, there=there, way=way)
 
     @property
     def state(self) -> Path:

@@ -26,6 +26,27 @@ class HeadUnpushed(UsageError):
     cure = "git -C {top} push"
 
 
+class SharedUnsaid(UsageError):
+    """{path} is there and says nothing of app.shared, and git does not track {paths}"""
+
+    code = "shared_unsaid"
+    cure = "write into its table [app]: shared = {toml} (an empty list when no release needs them)"
+
+
+class SlotsMeant(UsageError):
+    """{path} says that this host has release slots"""
+
+    code = "slots_meant"
+    cure = "newleaf init --slots, or give this checkout a state directory of its own: --state-dir FOLDER"
+
+
+class AttemptUnended(UsageError):
+    """the attempt {attempt} of this host is not ended, and it is one in place"""
+
+    code = "attempt_unended"
+    cure = "newleaf update --state-dir {state} ends it; then newleaf init --slots"
+
+
 class AppNameMissing(UsageError):
     """no app name can be made of {tried}"""
 

@@ -42,6 +42,8 @@ class Situation(Struct, frozen=True):
     """Other apps of this machine that are deployed in this checkout."""
     has_command: bool = False
     """Whether newleaf.toml already says how the daemon is started."""
+    slots: bool = False
+    """Whether releases get folders of their own, so that no checkout moves."""
 
     @property
     def remote(self) -> tuple[str, str] | None:
@@ -73,7 +75,8 @@ def choose_branch(checkout: CheckoutFacts) -> str:
 
 def find_obstacles(situation: Situation) -> list[Note]:
     """What is in the way, the worst first."""
-    notes = [note for rule in RULES for note in rule(situation)]
+    rules = (rule for rule in RULES if not (situation.slots and rule in OF_A_MOVING_CHECKOUT))
+    notes = [note for rule in rules for note in rule(situation)]
     return sorted(notes, key=lambda note: LEVELS.index(note.level))
 
 
@@ -336,6 +339,9 @@ RULES: tuple[Callable[[Situation], Iterator[Note]], ...] = (
     other_deployers,
     stays_down,
 )
+
+OF_A_MOVING_CHECKOUT = (shared_checkout, interrupted, detached, another_branch, unpushed, local_edits)
+"""What stands in the way of a checkout that moves, and in no other's."""
 
 
 def _some(names: Iterable[str], limit: int = 3) -> str:

@@ -69,13 +69,14 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
         install=install.value if isinstance(install.value, str) else " ".join(install.value),
         sharing=wish.sharing,
         has_command="app.command" in wish.app_settings,
+        slots=wish.slots,
     )
     host = tuple(host_entries(findings, checkout, name, wish))
     app = tuple(_app_entries(situation, name, install))
     notes = [
         *find_obstacles(situation),
         *_found(situation),
-        *_chosen(start, install, host),
+        *_chosen(start, install, host, "a folder for each release" if wish.slots else "in place"),
         *_restart_notes(situation),
     ]
     return Proposal(name, project, app, (*host, *restart_suggestion(start, project)), tuple(notes))
@@ -191,9 +192,11 @@ def _found(situation: Situation) -> Iterator[Note]:
     if findings.migrations:
         yield Note("found", f"migrations in {', '.join(findings.migrations)}")
     if findings.secrets:
-        yield Note("found", f"{', '.join(findings.secrets)}: it stays as it is, byte for byte")
+        does = "all releases share it" if situation.slots else "it stays as it is, byte for byte"
+        yield Note("found", f"{', '.join(findings.secrets)}: {does}")
     if findings.data:
-        yield Note("found", f"data outside git: {', '.join(findings.data)}: updates leave it alone")
+        does = "all releases share it" if situation.slots else "updates leave it alone"
+        yield Note("found", f"data outside git: {', '.join(findings.data)}: {does}")
     if checkout.linked_worktree:
         yield Note("found", "this is a linked worktree: its siblings are left alone")
 
@@ -208,7 +211,7 @@ def _describe(project: Project) -> str:
     return f"{name}: {manager} ({', '.join(locks)}), {layout}, {version}{where}"
 
 
-def _chosen(start: StartChoice, install: _Install, host: tuple[Entry, ...]) -> Iterator[Note]:
+def _chosen(start: StartChoice, install: _Install, host: tuple[Entry, ...], layout: str) -> Iterator[Note]:
     if start.start:
         yield Note("chosen", f"{CLAIMS[start.start.kind]} in {start.start.source} starts the daemon")
     for rejected, reason in start.unusable:
@@ -216,9 +219,8 @@ def _chosen(start: StartChoice, install: _Install, host: tuple[Entry, ...]) -> I
     if install.value != "auto":
         yield Note("chosen", f"install by the app's own command: {install.why}")
     values = {entry.key: entry.value for entry in host}
-    yield Note(
-        "chosen", f"channel {values['deployment.channel']}, branch {values['source.branch']}, in place"
-    )
+    followed = f"channel {values['deployment.channel']}, branch {values['source.branch']}"
+    yield Note("chosen", f"{followed}, {layout}")
     taken = values.get("source.git_config")
     if taken:
         yield Note("chosen", f"git settings of this user: {', '.join(taken)}")

@@ -7,11 +7,11 @@ host.toml; what lies in a checkout and git does not track is shared by all relea
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from newleaf.core.adoption.obstacles import Note
 from newleaf.core.adoption.wish import Entry
 
 _MADE_ANEW = re.compile(
@@ -32,7 +32,8 @@ def slot_entries(
     url: str, app_entries: Iterable[Entry], host_entries: Iterable[Entry], shared: tuple[str, ...]
 ) -> tuple[Entry, ...]:
     """host.toml for slots; `app_entries` are those that the repository does not say itself."""
-    entries = [*app_entries, Entry("app.layout", "slots", "a folder for each release, and a link")]
+    own = (entry for entry in app_entries if not (shared and entry.key == "app.shared"))
+    entries = [*own, Entry("app.layout", "slots", "a folder for each release, and a link")]
     if shared:
         entries.append(Entry("app.shared", list(shared), "what all releases share, in shared/"))
     entries.append(Entry("source.url", url, "where releases come from"))
@@ -40,10 +41,28 @@ def slot_entries(
     return (*entries, *(entry for entry in host_entries if entry.key not in known))
 
 
-def slot_notes(notes: Iterable[Note]) -> Iterator[Note]:
-    """What was said of a checkout, as it is with slots."""
-    for note in notes:
-        yield Note(note.level, note.text.replace(", in place", ", a folder for each release"), note.cure)
+def join_shared(found: Iterable[str], said: Iterable[str]) -> tuple[str, ...]:
+    """What `app.shared` is to say of what was found; empty when what it says already is enough."""
+    paths, known = tuple(found), tuple(said)
+    return outermost((*known, *paths)) if uncovered(paths, known) else ()
+
+
+def uncovered(paths: Iterable[str], shared: Iterable[str]) -> tuple[str, ...]:
+    """Those of `paths` that are not shared."""
+    whole = tuple(map(posixpath.normpath, shared))
+    return tuple(path for path in paths if not any(_lies_at_or_below(path, place) for place in whole))
+
+
+def outermost(paths: Iterable[str]) -> tuple[str, ...]:
+    """Each path once, none inside another."""
+    plain = sorted(set(map(posixpath.normpath, paths)))
+    return tuple(
+        path for path in plain if not any(path != place and _lies_at_or_below(path, place) for place in plain)
+    )
+
+
+def _lies_at_or_below(path: str, place: str) -> bool:
+    return f"{path}/".startswith(f"{place}/")
 
 
 def said_entries(settings: Mapping[str, Any]) -> tuple[Entry, ...]:

@@ -29,6 +29,8 @@ class Wish(Struct, frozen=True):
     """What newleaf.toml says already, by key; empty when there is none."""
     host_settings: Mapping[str, Any] = field(default_factory=dict)
     """What host.toml says already."""
+    slots: bool = False
+    """Whether releases get folders of their own, so that no checkout moves."""
 
     @property
     def follows(self) -> str:

@@ -12,6 +12,13 @@ class NothingDeployed(UsageError):
     cure = "make the first one: newleaf init --slots"
 
 
+class LayoutDiffers(UsageError):
+    """{origin} says app.layout = "{said}", and the releases of this host lie {there}"""
+
+    code = "layout_differs"
+    cure = "{way}"
+
+
 class CurrentLost(InconsistentError):
     """{link} leads to no release: {reason}"""
 
