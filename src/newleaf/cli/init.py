@@ -55,7 +55,10 @@ def init(invocation: Invocation, channel: str | None, slots: bool, url: str | No
             from newleaf.cli import slots_adoption
 
             runner = Runner()
-            place = stack.enter_context(slots_adoption.cloned(url, request, runner)) if url else request
+            url = slots_adoption.absolute(url, request.folder) if url else url
+            place = (
+                request if url is None else stack.enter_context(slots_adoption.cloned(url, request, runner))
+            )
             slots_plan = slots_adoption.make_slots_plan(place, runner, url)
             watch = invocation.say if draws_progress() else (lambda _: None)
             adopting = Adopting(

@@ -31,6 +31,7 @@ from newleaf.core.adoption.adoption_errors import (
 from newleaf.core.adoption.obstacles import Note, choose_remote
 from newleaf.core.adoption.slot_proposal import (
     choose_shared,
+    is_made_anew,
     join_shared,
     outermost,
     said_entries,
@@ -71,6 +72,12 @@ class SlotsPlan(Struct, frozen=True):
     shared: tuple[str, ...]
 
 
+def absolute(url: str, folder: Path) -> str:
+    """The address; a path that leads from `folder` to something, as it is written from anywhere."""
+    is_path = "\0" not in url and (folder / url).exists()
+    return os.path.abspath(folder / url) if is_path else url
+
+
 @contextlib.contextmanager
 def cloned(url: str, request: Request, runner: Runner) -> Iterator[Request]:
     """The request, standing in a copy of the repository that is gone afterwards.
@@ -104,7 +111,8 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
     if url is None and checkout.unpushed:
         raise HeadUnpushed(count=checkout.unpushed, top=top)
     _check_free(seen, apart=url is not None)
-    found = choose_shared(list_untracked(top, runner, request.environ), seen.folder) if url is None else ()
+    untracked = list_untracked(top, runner, request.environ) if url is None else ()
+    found = choose_shared((path for path in untracked if not _is_residue(top, path)), seen.folder)
     said = seen.app_file[1] if _is_tracked(seen) else Fragment()
     shared = join_shared(found, values_of(seen.app_file[1]).get("app.shared", ()))
     entries = slot_entries(url or remote[1], _unsaid(seen), seen.proposal.host_entries, shared)
@@ -197,6 +205,16 @@ def _check_shared(seen: Seen, missed: tuple[str, ...]) -> None:
     is_said = "app.shared" in {*values_of(said), *values_of(seen.app_file[1])}
     if missed and not is_said and not (seen.known.state_dir / CURRENT).exists():
         raise SharedUnsaid(path=path, paths=", ".join(missed), toml=format_value(list(missed)))
+
+
+def _is_residue(top: Path, path: str) -> bool:
+    """Whether a folder holds only what is made anew, like the byte code of a package that git removed."""
+    held = [
+        os.path.relpath(os.path.join(folder, name), top)
+        for folder, _, names in os.walk(top / path)
+        for name in names
+    ]
+    return bool(held) and all(map(is_made_anew, held))
 
 
 def _is_tracked(seen: Seen) -> bool:

@@ -25,7 +25,12 @@ def choose_shared(untracked: Iterable[str], inner: str) -> tuple[str, ...]:
     """What of the untracked paths of a checkout all releases share, from the app's folder on."""
     place = "" if inner == "." else f"{inner}/"
     inside = (path.removeprefix(place) for path in untracked if path.startswith(place))
-    return tuple(sorted(path for path in inside if not any(map(_MADE_ANEW.fullmatch, path.split("/")))))
+    return tuple(sorted(path for path in inside if not is_made_anew(path)))
+
+
+def is_made_anew(path: str) -> bool:
+    """Whether a path is, or lies in, what installers, Python and other tools make by themselves."""
+    return any(map(_MADE_ANEW.fullmatch, path.split("/")))
 
 
 def slot_entries(
