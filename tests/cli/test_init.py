@@ -86,20 +86,6 @@ def test_json_is_one_object(checkout: Checkout, capsys: pytest.CaptureFixture[st
     assert (again["written"], again["kept"]) == ([], record["written"])
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--slots"], ["--from", "https://example.org/x.git"], ["--slots", "--from", "x"]]
-)
-def test_slots_are_refused_by_this_version(
-    arguments: list[str], checkout: Checkout, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["init", "--json", *arguments]) == 2
-    record = json.loads(capsys.readouterr().out)
-    assert (record["outcome"], record["errors"][0]["code"]) == ("usage", "slots_not_yet")
-    assert "deploys in place" in record["errors"][0]["message"]
-    assert checkout.changes() == []
-    assert not state_of(checkout).exists()
-
-
 @pytest.mark.parametrize("arguments", [["--channel", "gamma"], ["--unknown"], ["more"]])
 def test_wrong_use_is_said(
     arguments: list[str], checkout: Checkout, capsys: pytest.CaptureFixture[str]

@@ -13,6 +13,12 @@ FACTS = {
     "kept": "alpha",
     "asked": "beta",
     "owner": "the app shop",
+    "top": "/srv/app",
+    "count": 2,
+    "paths": ".env, data",
+    "toml": '[".env", "data"]',
+    "attempt": "20261120T120000-0a6d2f",
+    "state": "/home/ada/.app",
 }
 ERRORS = [
     error

@@ -27,7 +27,9 @@ def test_a_failure_carries_the_installers_lines_beside_its_message() -> None:
         InstallFailed(what="w", reason="r"),
         InstallTimedOut(what="w", seconds=600.0),
         InstallerMissing(what="w", why="y", program="uv"),
-        PythonMissing(wanted="3.99", found="this host has none", source=".python-version"),
+        PythonMissing(
+            wanted="3.99", found="this host has none", source=".python-version", how="uv python install 3.99"
+        ),
         ManifestUnreadable(path="pyproject.toml", reason="r"),
         EnvironmentInTheWay(path=".venv", found="a file"),
     ],

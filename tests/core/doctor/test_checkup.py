@@ -67,6 +67,7 @@ CASES: dict[str, tuple[Patient, str, str]] = {
         "source.branch is empty",
     ),
     "git": (git(version=Trouble("git is not installed", "install git")), "problem", "not installed"),
+    "slots": (replace(WELL, slots=ILL), "problem", "it is broken"),
     "git: old": (git(version=(2, 30, 2)), "problem", "git 2.30.2 is too old"),
     "installer": (run(installer="make", installer_missing=True), "problem", "make, which installs"),
     "installer: a lock unread": (run(installer="pip", unread_lock=True), "warning", "a uv.lock, and no uv"),
