@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newleaf.core.ports import Layout
-from newleaf.core.release import CommitId, Release
+from newleaf.core.release import Release
 from newleaf.core.releases.names import HEADS
 from newleaf.core.releases.retention import Claims
 from newleaf.system import files as files_of_records
 from newleaf.system.commands import Runner
 from newleaf.system.git import Git, Repository
 from newleaf.system.git_environment import Access
+from newleaf.system.tree_writer import TreeWriter
 from newleaf.update.slots.pruning import Pruning
 from newleaf.update.slots.shared_paths import SharedPaths
 from newleaf.update.slots.slot_places import SlotPlaces
@@ -66,10 +67,7 @@ def slots_of(state: Path, git: Git, *shared: str, keep: int = 3, claims: Claims 
     places = SlotPlaces(state)
     paths = SharedPaths(places.shared, ".", shared)
 
-    def tracked(commit: CommitId) -> list[str]:
-        return [entry.path for entry in git.list_tree(commit)]
-
-    pruning = Pruning(places, lambda: claims or Claims((), (), ()), keep, tracked)
+    pruning = Pruning(places, ".", lambda: claims or Claims((), (), ()), keep, TreeWriter(git).intact)
     return Slots(places, lambda: git, lambda _: paths, pruning, "alpha")
 
 

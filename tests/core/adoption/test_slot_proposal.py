@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from newleaf.core.adoption.obstacles import Note
-from newleaf.core.adoption.slot_proposal import choose_shared, said_entries, slot_entries, slot_notes
+from newleaf.core.adoption.slot_proposal import choose_shared, said_entries, slot_entries
 from newleaf.core.adoption.wish import Entry
 
 URL = "git@example.org:team/shop.git"
@@ -69,11 +68,6 @@ def test_the_hosts_file_says_all_that_no_release_says() -> None:
 
 def test_nothing_shared_is_not_written_down() -> None:
     assert "app.shared" not in {entry.key for entry in slot_entries(URL, [], [], ())}
-
-
-def test_notes_speak_of_slots() -> None:
-    (note,) = slot_notes([Note("chosen", "runs python -m shop, in place", "cure")])
-    assert note == Note("chosen", "runs python -m shop, a folder for each release", "cure")
 
 
 def test_settings_of_a_file_that_is_not_tracked_are_the_hosts() -> None:

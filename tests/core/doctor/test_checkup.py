@@ -94,7 +94,6 @@ CASES: dict[str, tuple[Patient, str, str]] = {
     "protection: no verifier": (trust(has_verifier=False), "problem", "ssh-keygen"),
     "protection: no revocation": (trust(has_revocations=False), "warning", "expired"),
     "protection: on a branch": (trust("alpha"), "problem", "alpha follows commits"),
-    "slots": (in_slots(Trouble("current leads nowhere", "ln -sfn")), "problem", "leads nowhere"),
     "checkout": (git(checkout=ILL), "problem", "it is broken"),
     "checkout: another's": (git(owner="bob"), "problem", "/srv/app belongs to bob"),
     "checkout: empty": (checkout(head=None), "problem", "no commit yet"),
