@@ -108,14 +108,14 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
             whole = _whole_lines_length(descriptor)
             if whole != os.fstat(descriptor).st_size:
                 os.ftruncate(descriptor, whole)
+            if whole == 0:
+                # Before the line: who finds one there, left by a killed process, may rely on the file's name.
+                sync_folder(path.parent)
             _write_or_undo(descriptor, line, whole)
             observe("fsync", path)
             _sync(descriptor)
         finally:
             os.close(descriptor)
-        if whole == 0:
-            # Also when the file was there: its maker may have been killed before this.
-            sync_folder(path.parent)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
