@@ -7,8 +7,16 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.errors import NoSnapshot, NoWayBack, UsageError
+from newleaf.core.records import Waiting
 from newleaf.core.requests import Request
-from tests.support.simulated_host import Killed, SimulatedFailure, SimulatedHost, commit_of, release_of
+from tests.support.simulated_host import (
+    START,
+    Killed,
+    SimulatedFailure,
+    SimulatedHost,
+    commit_of,
+    release_of,
+)
 
 REQUEST = Request()
 
@@ -219,3 +227,72 @@ def test_what_is_done_is_not_left_by_itself(host: SimulatedHost) -> None:
     assert host.transaction().update(REQUEST).outcome == "updated"
     assert host.transaction().give_up(REQUEST, "it left with 1") is None
     assert host.live_release.commit == commit_of("b")
+
+
+# --- found by tests/update/test_transaction_properties.py --------------------------------
+
+
+def test_a_rollback_whose_restart_is_owed_is_not_undone_by_the_next_update(host: SimulatedHost) -> None:
+    """lessons.md L42"""
+    host.transaction().update(REQUEST)
+    host.mode, host.daemon = "exit", True
+    assert host.transaction().rollback(REQUEST, with_data=False).outcome == "waiting"
+    assert host.transaction().update(REQUEST).outcome == "waiting"
+    assert host.live_release.commit == commit_of("a")
+    host.daemon = False
+    assert host.transaction().update(REQUEST).outcome == "ok"
+    assert host.transaction().update(REQUEST).outcome == "held"
+
+
+def test_a_rollback_that_waits_for_a_job_is_done_by_the_next_update(host: SimulatedHost) -> None:
+    """lessons.md L27"""
+    host.transaction().update(REQUEST)
+    host.gates["install"] = [Waiting("idle", "a job runs", START)]
+    assert host.transaction().rollback(REQUEST, with_data=False).outcome == "waiting"
+    assert host.transaction().update(REQUEST).outcome == "waiting"
+    host.gates.clear()
+    assert host.transaction().update(REQUEST).outcome == "ok"
+    assert host.live_release.commit == commit_of("a")
+
+
+@pytest.mark.parametrize("moment", ["place a", "install a", "activate a"])
+def test_what_a_killed_rollback_was_leaving_is_not_installed_again(host: SimulatedHost, moment: str) -> None:
+    """lessons.md L42"""
+    killed_at(host, "activate b")
+    host.kill_at = moment
+    with pytest.raises(Killed):
+        host.transaction().rollback(REQUEST, with_data=False)
+    assert host.transaction().update(REQUEST).outcome == "failed"
+    assert host.transaction().update(REQUEST).outcome == "held"
+    assert host.live_release.commit == commit_of("a")
+
+
+def test_killed_while_data_was_kept_the_next_update_waits_for_a_job(host: SimulatedHost) -> None:
+    """lessons.md L26: nothing live was touched yet."""
+    host.declared, host.migrations = True, ("1.1.0/001_a.py",)
+    killed_at(host, "snapshot")
+    host.gates["install"] = [Waiting("idle", "a job runs", START)]
+    assert host.transaction().update(REQUEST).outcome == "waiting"
+    assert host.live_release.commit == commit_of("a")
+    host.gates.clear()
+    assert host.transaction().update(REQUEST).outcome == "updated"
+
+
+@pytest.mark.parametrize("moment", ["install b", "migrate 1"])
+def test_an_offline_migration_that_was_killed_waits_until_the_daemon_is_stopped(
+    host: SimulatedHost, moment: str
+) -> None:
+    host.migrations = host.offline = ("1",)
+    killed_at(host, moment)
+    host.daemon = True
+    assert [host.transaction().update(REQUEST).outcome for _ in range(50)] == ["waiting"] * 50
+    assert not host.applied
+    host.daemon = False
+    assert host.transaction().update(REQUEST).outcome == "updated"
+
+
+def test_killed_before_its_line_of_the_history_an_update_can_be_rolled_back(host: SimulatedHost) -> None:
+    host.transaction().update(REQUEST)
+    (host.state / "history.jsonl").unlink()
+    result = host.transaction().rollback(REQUEST, with_data=False)
+    assert (result.outcome, result.target) == ("ok", release_of("a", "1.0.0"))

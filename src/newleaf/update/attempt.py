@@ -32,7 +32,7 @@ from newleaf.update.reversal import revert, revert_again
 
 _STEPS = {"install": State.INSTALL, "migrate": State.MIGRATE}
 _BESIDE = (State.FETCH, State.VERIFY, State.STAGE)
-_UNTOUCHED = (*_BESIDE, State.WAIT)
+_UNTOUCHED = (*_BESIDE, State.WAIT, State.SNAPSHOT)
 _UNREPORTED = (State.STAGE, State.SNAPSHOT)
 
 
@@ -75,7 +75,6 @@ class Attempt:
             return self._wait(Waiting("idle", error.message, self._parts.now()))
         if account.record.is_open or result.errors[1:]:
             return result
-        account.deny(LeftByHand().message)
         return result._replace(outcome="ok", start=result.target, target=result.start, errors=())
 
     def give_up(self, reason: str) -> Result:
@@ -107,6 +106,10 @@ class Attempt:
         """The steps that touch what is live, then the restart; no job starts meanwhile."""
         account = self._account
         try:
+            # Killed on the way, and the daemon was started meanwhile.
+            waiting = self._offline() if self._state in _STEPS.values() else ()
+            if waiting:
+                return account.waits(*waiting)
             steps = ("install",) if account.kind == REPAIR else account.target.steps
             changes = [State.SNAPSHOT, *(_STEPS[name] for name in steps), State.ACTIVATE]
             for state in changes if self._state in _UNTOUCHED else _left(changes, self._state):
@@ -240,6 +243,9 @@ class Attempt:
     def _restart(self) -> Result:
         """Performs the restart that is owed, once the gates allow it, and ends the attempt."""
         if self._state is not State.RESTART:
+            if self._account.kind == ROLLBACK:
+                # Before it is owed: a newer target supersedes what is owed, and must not be what was left.
+                self._deny_what_is_left()
             self._parts.journal.append(State.RESTART)
         record = self._account.record
         if self._has_reported():
@@ -284,9 +290,6 @@ class Attempt:
     def _done(self, restarted: Restarted, *, confirmed: bool | None = None) -> Result:
         """Ends the attempt as completed; `confirmed` None means installed, not yet reported."""
         account = self._account
-        if account.kind == ROLLBACK:
-            why = f"left by hand for {account.record.target.name}"
-            self._parts.decisions.deny(account.record.start.commit, why, account.record.id, self._parts.now())
         self._parts.journal.append(State.DONE)
         result = account.result("ok" if account.kind == ROLLBACK else "updated", confirmed=confirmed)
         account.remember(result, restarted=not restarted.skipped)
@@ -294,6 +297,11 @@ class Attempt:
             self._parts.clear_signal()
         account.publish("deployed" if confirmed else "restarting")
         return result
+
+    def _deny_what_is_left(self) -> None:
+        record = self._account.record
+        why = f"left by hand for {record.target.name}"
+        self._parts.decisions.deny(record.start.commit, why, record.id, self._parts.now())
 
     def _repaired(self) -> Result:
         self._parts.journal.append(State.DONE)

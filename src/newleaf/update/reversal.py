@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from newleaf.core.errors import NewleafError, Unhealthy
+from newleaf.core.errors import LeftByHand, NewleafError, Unhealthy
 from newleaf.core.ports import Environment
 from newleaf.core.records import Result
 from newleaf.core.states import State
@@ -47,6 +47,9 @@ def _finish(account: Account) -> Result:
     errors: list[dict[str, Any]] = [
         cause if isinstance(cause, dict) else {"code": "failed", "message": "not said"}
     ]
+    if errors[0].get("code") == LeftByHand.code:
+        # Before the attempt can end: a kill after that must not let the next update come back to it.
+        account.deny(str(errors[0]["message"]))
     try:
         with files.explained():
             if detail.get("restore"):

@@ -20,6 +20,8 @@ from newleaf.core.states import BESIDE, OWED, State
 from newleaf.update.attempt import Attempt
 from newleaf.update.parts import REPAIR, ROLLBACK, UPDATE, Parts
 
+_INSTALLED = (State.RESTART, State.CONFIRM, State.DONE)
+
 
 class Transaction(Struct):
     """Brings the host to its target, or back. `suspended` says why this host does nothing now."""
@@ -39,6 +41,8 @@ class Transaction(Struct):
         live = self.parts.layout.live()
         if self.suspended:
             return self._stay(live, Decision(False, "held", self.suspended))
+        if self._has_rollback_waiting() and request.to is None and request.branch is None:
+            return Attempt(self.parts, request).walk()
         try:
             choice = self.parts.source.resolve(request, live)
             decision = decide(live.commit, choice.target, choice.message, self.parts.decisions.denied)
@@ -100,8 +104,10 @@ class Transaction(Struct):
 
     def _way_back(self, request: Request, live: Release) -> Release | None:
         if request.to is None:
-            owed = self.parts.journal.open_attempt
-            installed_from = owed.start if owed and owed.state in (State.RESTART, State.CONFIRM) else None
+            last = self.parts.journal.last
+            # Also when it is done: its line of the history may not have been written before a kill.
+            is_here = last and last.state in _INSTALLED and last.target.commit == live.commit
+            installed_from = last.start if last and is_here else None
             return self.parts.history.way_back(live.commit, self.parts.decisions.denied, installed_from)
         return self.parts.source.resolve(request, live).target
 
@@ -120,6 +126,11 @@ class Transaction(Struct):
             self.parts.journal.append(State.DISCARDED)
             return None
         return Attempt(self.parts, request).walk()
+
+    def _has_rollback_waiting(self) -> bool:
+        """Whether a person's way back waits for the gates: no channel is asked whether it still holds."""
+        owed = self.parts.journal.open_attempt
+        return owed is not None and owed.state is State.WAIT and owed.detail.get("kind") == ROLLBACK
 
     def _undo_what_is_open(self, request: Request, *, with_data: bool) -> Result | None:
         owed = self.parts.journal.open_attempt
