@@ -21,6 +21,7 @@ def bounded(examples: int, steps: int = 50) -> settings:
         deadline=None,
         database=None,
         print_blob=bool(SOAK),
+        report_multiple_bugs=False,
         phases=(Phase.explicit, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
