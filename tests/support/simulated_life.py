@@ -1,4 +1,4 @@
-"""What a simulated world does by itself: releases come, things fail, clocks jump, the daemon and the power go."""
+"""What a simulated world does by itself: releases come, things fail, clocks jump, daemon and power go."""
 
 from __future__ import annotations
 
