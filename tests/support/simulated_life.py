@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from newleaf.core.errors import InconsistentError, UsageError
+from newleaf.core.states import BEGINNINGS, State
 from tests.support.simulated_host import SimulatedFailure
 from tests.support.simulated_world import Shipped, Store, World
 
@@ -18,7 +19,7 @@ IN_MEMORY = Path("/dev/shm")
 STEPS = ["fetch", "verify", "stage", "install", "migrate", "health"]
 FAILURES = [*STEPS[:5], "resolve", "place", "activate", "restart", "restore", "snapshot", "sound"]
 
-kills = st.none() | st.integers(1, 60)
+kills = st.none() | st.integers(1, 60) | st.sampled_from(sorted(set(State) - BEGINNINGS))
 cuts = st.none() | st.integers(0, 2**16)
 numbers = st.integers(0, 50)
 flags = st.booleans()

@@ -7,7 +7,7 @@ and after every effect: there the process may die. What must never happen is not
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,9 @@ from tests.support.torn_disk import TornDisk
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CEILING = 600.0
 BUDGET = "5 in 30m"
+
+Kill = int | State | None
+"""The process dies before its n-th moment, or as soon as a state is written, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class World:
 
     def open(self) -> None:
         """A new process: everything is read from the files again."""
-        self.journal = Journal(self.state / "journal.jsonl", self.now)
+        self.journal = _Journal(self.state / "journal.jsonl", self.now)
+        self.journal.die = self.disk.die
         self.history = History(self.state / "history.jsonl")
         self.decisions = Decisions(self.state)
         facts = GateFacts(
@@ -127,13 +131,14 @@ class World:
         self.gates = Gatekeeper(self.state, gates, facts, None, self.line, budget)
 
     @contextlib.contextmanager
-    def acting(self, kill_in: int | None) -> Iterator[Transaction]:
+    def acting(self, kill: Kill) -> Iterator[Transaction]:
         """A process of newleaf, which may die; the kernel's lock is this world's."""
         real, busy_lock.quiet = busy_lock.quiet, self._quiet
         self.open()
+        self.journal.die_in = kill if isinstance(kill, State) else None
         suspended = suspension(self.decisions.suspended, by_settings=False)
         try:
-            with self.disk.killed_in(kill_in):
+            with self.disk.killed_in(None if isinstance(kill, State) else kill):
                 yield Transaction(self, self._new_id, suspended)
         finally:
             busy_lock.quiet = real
@@ -331,6 +336,18 @@ class World:
 
     def line(self, text: str) -> None:
         """Nobody listens."""
+
+
+class _Journal(Journal):
+    """The real one. The process dies as soon as the record of one state is written."""
+
+    die_in: State | None = None
+    die: Callable[[], None]
+
+    def append(self, state: str, **detail: object) -> None:
+        super().append(state, **detail)
+        if state == self.die_in:
+            self.die()
 
 
 @dataclass

@@ -21,7 +21,7 @@ from newleaf.update.parts import ROLLBACK, UPDATE
 from newleaf.update.transaction import Transaction
 from tests.support.properties import bounded
 from tests.support.simulated_life import STEPS, Life, cuts, flags, kills, numbers
-from tests.support.simulated_world import Shipped
+from tests.support.simulated_world import Kill, Shipped
 
 RESUMED = {State.INSTALL, State.MIGRATE, State.ACTIVATE, State.REVERT}
 """Killed here, the tree cannot be left as it is: the attempt goes on, jobs or not."""
@@ -43,7 +43,7 @@ class Host(Life):
         cut=cuts,
     )
     def a_release_comes(
-        self, broken: str, migrates: int, declared: bool, offline: bool, kill: int | None, cut: int | None
+        self, broken: str, migrates: int, declared: bool, offline: bool, kill: Kill, cut: int | None
     ) -> None:
         """What happens most often."""
         self._push(broken, migrates, declared, offline and migrates > 1, relocks=True, renumbers=False)
@@ -51,7 +51,7 @@ class Host(Life):
 
     @rule(job=flags, starts=flags, kill=kills, cut=cuts)
     def the_daemon_comes_back_before_the_next_update(
-        self, job: bool, starts: bool, kill: int | None, cut: int | None
+        self, job: bool, starts: bool, kill: Kill, cut: int | None
     ) -> None:
         if starts or self.world.daemon is None:
             self.the_daemon_starts(reports=True, kill=None)
@@ -59,7 +59,7 @@ class Host(Life):
         self._act(Request(), lambda t: t.update(Request()), kill, cut)
 
     @rule(kill=kills, cut=cuts, job_in=st.none() | st.integers(1, 12))
-    def update(self, kill: int | None, cut: int | None, job_in: int | None) -> None:
+    def update(self, kill: Kill, cut: int | None, job_in: int | None) -> None:
         self._act(Request(), lambda t: t.update(Request()), kill, cut, job_in)
 
     @rule(
@@ -78,14 +78,14 @@ class Host(Life):
         now: bool,
         force: bool,
         wait: float,
-        kill: int | None,
+        kill: Kill,
         cut: int | None,
     ) -> None:
         request = Request("test", self._some(to).commit if to is not None else None, branch, now, force, wait)
         self._act(request, lambda t: t.update(request), kill, cut)
 
     @rule(to=st.none() | numbers, data=flags, force=flags, kill=kills, cut=cuts)
-    def rollback(self, to: int | None, data: bool, force: bool, kill: int | None, cut: int | None) -> None:
+    def rollback(self, to: int | None, data: bool, force: bool, kill: Kill, cut: int | None) -> None:
         request = Request(to=self._some(to).commit if to is not None else None, force_busy=force)
         before = self._journal().last
         result = self._act(
@@ -149,7 +149,7 @@ class Host(Life):
         self,
         request: Request,
         action: Callable[[Transaction], Result],
-        kill: int | None = None,
+        kill: Kill = None,
         cut: int | None = None,
         job_in: int | None = None,
         *,
@@ -177,7 +177,8 @@ class Host(Life):
                 world.disk.cut_power(Random(cut))
         if world.head.commit != head and world.head.commit in denied | self.left_by_hand:
             self._went_to_denied(opened)
-        self._check_waiting_rollback(request, opened)
+        if not is_rollback:
+            self._check_waiting_rollback(request, opened)
         if result:
             self._check(result)
         return result
