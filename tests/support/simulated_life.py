@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from newleaf.core.errors import InconsistentError, UsageError
 from newleaf.core.states import BEGINNINGS, State
+from tests.support.shipped import Shipped, Store
 from tests.support.simulated_host import SimulatedFailure
-from tests.support.simulated_world import Shipped, Store, World
+from tests.support.simulated_world import World
 
 IN_MEMORY = Path("/dev/shm")
 STEPS = ["fetch", "verify", "stage", "install", "migrate", "health"]

@@ -33,6 +33,7 @@ from newleaf.update.history import History
 from newleaf.update.journal import Journal
 from newleaf.update.parts import TargetParts
 from newleaf.update.transaction import Transaction
+from tests.support.shipped import Process, Shipped, Store
 from tests.support.simulated_host import SimulatedFailure
 from tests.support.torn_disk import TornDisk
 
@@ -42,41 +43,6 @@ BUDGET = "5 in 30m"
 
 Kill = int | State | None
 """The process dies before its n-th moment, or as soon as a state is written, or not at all."""
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """One release as it was pushed. `broken` names the step that it fails in, for ever."""
-
-    release: Release
-    lock: str = "lock 1"
-    migrations: tuple[str, ...] = ()
-    offline: frozenset[str] = frozenset()
-    declared: bool = False
-    broken: str = ""
-
-    @property
-    def commit(self) -> CommitId:
-        return self.release.commit
-
-
-@dataclass(frozen=True)
-class Store:
-    """The app's data: what the daemon wrote, and what migrations made of it."""
-
-    rows: frozenset[int] = frozenset()
-    applied: frozenset[str] = frozenset()
-    half: str = ""
-
-
-@dataclass
-class Process:
-    """One run of the daemon. `loaded` is the truth, None for parts of two trees."""
-
-    loaded: Shipped | None
-    started: datetime
-    reported: Release | None = None
-    has_reported: bool = False
 
 
 @dataclass
@@ -100,11 +66,13 @@ class World:
     aside: set[int] = field(default_factory=set)
     faults: dict[str, Exception] = field(default_factory=dict)
     begun: dict[str, CommitId] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     clock_was_changed: bool = False
 
     def __post_init__(self) -> None:
         self.remote: list[Shipped] = []
+        self._die_in: State | None = None
         self.head = self.push()
         self.lock: str | None = self.head.lock
         self.disk = TornDisk(self.state)
@@ -115,7 +83,7 @@ class World:
     def open(self) -> None:
         """A new process: everything is read from the files again."""
         self.journal = _Journal(self.state / "journal.jsonl", self.now)
-        self.journal.die = self.disk.die
+        self.journal.on_record = self._said
         self.history = History(self.state / "history.jsonl")
         self.decisions = Decisions(self.state)
         facts = GateFacts(
@@ -135,7 +103,7 @@ class World:
         """A process of newleaf, which may die; the kernel's lock is this world's."""
         real, busy_lock.quiet = busy_lock.quiet, self._quiet
         self.open()
-        self.journal.die_in = kill if isinstance(kill, State) else None
+        self._die_in = kill if isinstance(kill, State) else None
         suspended = suspension(self.decisions.suspended, by_settings=False)
         try:
             with self.disk.killed_in(None if isinstance(kill, State) else kill):
@@ -143,6 +111,11 @@ class World:
         finally:
             busy_lock.quiet = real
             self.job_begins_in = None
+
+    def _said(self, attempt: AttemptRecord) -> None:
+        self.said[attempt.id] = len(attempt.records)
+        if attempt.state is self._die_in:
+            self.disk.die()
 
     def shipped(self, release: Release) -> Shipped:
         return next(each for each in self.remote if each.commit == release.commit)
@@ -339,15 +312,14 @@ class World:
 
 
 class _Journal(Journal):
-    """The real one. The process dies as soon as the record of one state is written."""
+    """The real one, and who is told of each record that is written."""
 
-    die_in: State | None = None
-    die: Callable[[], None]
+    on_record: Callable[[AttemptRecord], None]
 
     def append(self, state: str, **detail: object) -> None:
         super().append(state, **detail)
-        if state == self.die_in:
-            self.die()
+        assert self.last
+        self.on_record(self.last)
 
 
 @dataclass

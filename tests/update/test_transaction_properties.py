@@ -20,8 +20,9 @@ from newleaf.update.journal import Journal
 from newleaf.update.parts import ROLLBACK, UPDATE
 from newleaf.update.transaction import Transaction
 from tests.support.properties import bounded
+from tests.support.shipped import Shipped
 from tests.support.simulated_life import STEPS, Life, cuts, flags, kills, numbers
-from tests.support.simulated_world import Kill, Shipped
+from tests.support.simulated_world import Kill
 
 RESUMED = {State.INSTALL, State.MIGRATE, State.ACTIVATE, State.REVERT}
 """Killed here, the tree cannot be left as it is: the attempt goes on, jobs or not."""
@@ -48,6 +49,27 @@ class Host(Life):
         """What happens most often."""
         self._push(broken, migrates, declared, offline and migrates > 1, relocks=True, renumbers=False)
         self._act(Request(), lambda t: t.update(Request()), kill, cut)
+
+    @rule(
+        state=st.sampled_from([*sorted(RESUMED), State.SNAPSHOT, State.RESTART, State.DONE]),
+        broken=st.sampled_from(["", "", "migrate", "health"]),
+        offline=flags,
+        cut=cuts,
+        job=flags,
+        is_undone=flags,
+    )
+    def a_release_is_interrupted(
+        self, state: State, broken: str, offline: bool, cut: int | None, job: bool, is_undone: bool
+    ) -> None:
+        """Killed where it matters, and the daemon starts again, perhaps to work, before anyone comes."""
+        self._push(broken, 2, declared=True, offline=offline, relocks=True, renumbers=False)
+        self.world.jobs = 0
+        self._act(Request(), lambda t: t.update(Request()), state, cut)
+        self.the_daemon_starts(reports=True, kill=None)
+        self.world.jobs = int(job and self.world.daemon is not None)
+        if is_undone:
+            self.rollback(to=None, data=False, force=False, kill=None, cut=None)
+        self._act(Request(), lambda t: t.update(Request()))
 
     @rule(job=flags, starts=flags, kill=kills, cut=cuts)
     def the_daemon_comes_back_before_the_next_update(
@@ -231,6 +253,14 @@ class Host(Life):
             assert attempt.start.commit == self.world.begun[attempt.id], "from is not what was live"
             if attempt is not journal.last:
                 assert not attempt.is_open
+
+    @invariant()
+    def what_was_said_to_the_journal_is_there(self) -> None:
+        """Promise 5: no power cut takes away a record that was acted on."""
+        for attempt in self._journal().attempts:
+            assert len(attempt.records) >= self.world.said.get(attempt.id, 0)
+        last = max(self.world.said, default="", key=lambda each: int(each.partition("-")[2]))
+        assert not last or last in {attempt.id for attempt in self._journal().attempts}
 
     @invariant()
     def what_failed_to_migrate_is_undone_and_denied(self) -> None:
