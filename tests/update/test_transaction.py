@@ -296,3 +296,13 @@ def test_killed_before_its_line_of_the_history_an_update_can_be_rolled_back(host
     (host.state / "history.jsonl").unlink()
     result = host.transaction().rollback(REQUEST, with_data=False)
     assert (result.outcome, result.target) == ("ok", release_of("a", "1.0.0"))
+
+
+def test_a_way_back_that_was_killed_and_is_finished_by_hand_denies_what_it_leaves(
+    host: SimulatedHost,
+) -> None:
+    """lessons.md L42"""
+    host.fails["install b"] = SimulatedFailure(step="install b")
+    killed_at(host, "activate a")
+    assert host.transaction().rollback(REQUEST, with_data=False).outcome == "ok"
+    assert host.transaction().update(REQUEST).outcome == "held"

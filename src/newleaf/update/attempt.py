@@ -67,10 +67,10 @@ class Attempt:
         account = self._account
         try:
             with self._quiet():
-                again = self._state is State.REVERT
-                result = (
-                    revert_again(account) if again else revert(account, LeftByHand(), with_data=with_data)
-                )
+                if self._state is State.REVERT:
+                    result = revert_again(account, by_hand=True)
+                else:
+                    result = revert(account, LeftByHand(), with_data=with_data)
         except AppBusy as error:
             return self._wait(Waiting("idle", error.message, self._parts.now()))
         if account.record.is_open or result.errors[1:]:

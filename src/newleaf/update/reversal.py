@@ -25,16 +25,18 @@ def revert(account: Account, error: NewleafError, *, with_data: bool = False) ->
     unhealthy = isinstance(error, Unhealthy)
     unfinished = account.record.state is State.MIGRATE or unhealthy or with_data
     restore = unfinished and account.record.at(State.SNAPSHOT) is not None
+    denies = {"denies": True} if unhealthy else {}
+    by_hand = {"by_hand": True} if isinstance(error, LeftByHand) else {}
     account.parts.journal.append(
-        State.REVERT, error=error.as_record(), restore=restore, denies=restore or unhealthy
+        State.REVERT, error=error.as_record(), restore=restore, **denies, **by_hand
     )
     return _finish(account)
 
 
-def revert_again(account: Account) -> Result:
-    """Finishes a reversal that was killed, or that could not be finished before."""
+def revert_again(account: Account, *, by_hand: bool = False) -> Result:
+    """Finishes a reversal that was killed, or that could not be finished before; `by_hand` by an order."""
     try:
-        account.parts.journal.append(State.REVERT, resumed=True)
+        account.parts.journal.append(State.REVERT, resumed=True, **({"by_hand": True} if by_hand else {}))
     except NewleafError as error:
         account.deny(error.message)
         return account.ends(State.INCONSISTENT, "inconsistent", error.as_record())
@@ -47,9 +49,9 @@ def _finish(account: Account) -> Result:
     errors: list[dict[str, Any]] = [
         cause if isinstance(cause, dict) else {"code": "failed", "message": "not said"}
     ]
-    if errors[0].get("code") == LeftByHand.code:
+    if detail.get("by_hand"):
         # Before the attempt can end: a kill after that must not let the next update come back to it.
-        account.deny(str(errors[0]["message"]))
+        account.deny(LeftByHand().message)
     try:
         with files.explained():
             if detail.get("restore"):
@@ -57,7 +59,7 @@ def _finish(account: Account) -> Result:
             errors += _go_back(account)
     except NewleafError as error:
         return account.stays(error, "inconsistent")
-    if not detail.get("denies", detail.get("restore")):
+    if not (detail.get("denies") or detail.get("restore")):
         return account.ends(State.FAILED, "failed", *errors)
     lifts = f"newleaf allow {account.record.target.commit[:12]}"
     errors[0] = {**errors[0], "cure": f"publish a release that mends it; `{lifts}` has this one tried again"}
