@@ -61,7 +61,7 @@ class World:
     job_begins_in: int | None = None
     daemon: Process | None = None
     mixed: bool = False
-    data: Store = Store()
+    data: Store = field(default_factory=Store)
     kept: dict[str, Store] = field(default_factory=dict)
     aside: set[int] = field(default_factory=set)
     faults: dict[str, Exception] = field(default_factory=dict)

@@ -63,7 +63,7 @@ class Host(Life):
     ) -> None:
         """Killed where it matters, and the daemon starts again, perhaps to work, before anyone comes."""
         self._push(broken, 2, declared=True, offline=offline, relocks=True, renumbers=False)
-        self.world.jobs = 0
+        self.world.stop_daemon()
         self._act(Request(), lambda t: t.update(Request()), state, cut)
         self.the_daemon_starts(reports=True, kill=None)
         self.world.jobs = int(job and self.world.daemon is not None)
