@@ -306,3 +306,14 @@ def test_a_way_back_that_was_killed_and_is_finished_by_hand_denies_what_it_leave
     killed_at(host, "activate a")
     assert host.transaction().rollback(REQUEST, with_data=False).outcome == "ok"
     assert host.transaction().update(REQUEST).outcome == "held"
+
+
+def test_data_that_could_not_be_kept_is_no_snapshot_to_go_back_to(host: SimulatedHost) -> None:
+    host.declared, host.migrations = True, ("1",)
+    host.fails["snapshot"] = SimulatedFailure(step="snapshot")
+    assert host.transaction().update(REQUEST).outcome == "failed"
+    host.migrations = ()
+    assert host.transaction().update(REQUEST).outcome == "updated"
+    with pytest.raises(NoSnapshot):
+        host.transaction().rollback(REQUEST, with_data=True)
+    assert host.live_release.commit == commit_of("b")

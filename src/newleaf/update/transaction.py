@@ -114,7 +114,9 @@ class Transaction(Struct):
     def _snapshot_of(self, live: Release) -> str:
         """The attempt that kept the data before `live` was installed."""
         for attempt in self.parts.journal.attempts[::-1]:
-            if attempt.target.commit == live.commit and attempt.at(State.SNAPSHOT):
+            # What came after it says that keeping the data did not fail.
+            kept = attempt.at(State.SNAPSHOT) and (attempt.at(State.INSTALL) or attempt.at(State.MIGRATE))
+            if kept and attempt.target.commit == live.commit:
                 return attempt.id
         raise NoSnapshot(name=live.name)
 
