@@ -14,7 +14,7 @@ from pathlib import Path
 
 from newleaf.agent.gatekeeper import GateFacts, Gatekeeper
 from newleaf.agent.readiness import Readiness
-from newleaf.core.confirmation import is_confirmed_by, loaded_commit
+from newleaf.core.confirmation import CHECKOUT_MOVES, is_confirmed_by, loaded_commit
 from newleaf.core.decide import suspension
 from newleaf.core.durations import parse_rate
 from newleaf.core.errors import UsageError
@@ -258,6 +258,7 @@ class World:
             ready = Readiness(
                 self.state,
                 self.state,
+                CHECKOUT_MOVES,
                 self.identity,
                 self.history,
                 lambda _: None,
@@ -336,6 +337,9 @@ class _Dependencies:
         self.world._at("install", self.shipped)
         self.world.lock = self.shipped.lock
         self.world.disk.moment()
+
+    def attach(self) -> None:
+        """Nothing: the tree and its dependencies are one."""
 
 
 @dataclass

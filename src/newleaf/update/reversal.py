@@ -27,9 +27,7 @@ def revert(account: Account, error: NewleafError, *, with_data: bool = False) ->
     restore = unfinished and account.record.at(State.SNAPSHOT) is not None
     denies = {"denies": True} if unhealthy else {}
     by_hand = {"by_hand": True} if isinstance(error, LeftByHand) else {}
-    account.parts.journal.append(
-        State.REVERT, error=error.as_record(), restore=restore, **denies, **by_hand
-    )
+    account.parts.journal.append(State.REVERT, error=error.as_record(), restore=restore, **denies, **by_hand)
     return _finish(account)
 
 
