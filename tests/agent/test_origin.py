@@ -54,7 +54,7 @@ class Scene:
             lambda target, sideways: self.moves.append((target, sideways)),
             lambda branch, commit: self.noted.append((branch, commit)),
             lambda target, tag_object: self.asked.append((target, tag_object)),
-            {"v1.0.0": FIRST_SEEN}.get,  # type: ignore[arg-type]
+            lambda target: (target, FIRST_SEEN if target.tag == "v1.0.0" else None),
         )
 
     def resolve(self, rule: Rule, live: Release) -> Choice:

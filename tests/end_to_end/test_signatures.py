@@ -153,6 +153,19 @@ def test_the_way_back_leads_to_what_is_trusted(deployment: Deployment, ada: Sign
     assert (back.code, deployment.head()) == (0, first), back
 
 
+def test_the_way_back_to_what_was_here_first_is_known_by_its_version_s_tag(
+    deployment: Deployment, ada: Signer
+) -> None:
+    """No attempt brought the first release, so no tag came with it."""
+    first = deployment.head()
+    ada.tag(deployment.remote, "v1.0.0", first)
+    require(deployment, ada, "tags", "beta")
+    signed(deployment, ada, "1.1.0")
+    assert deployment.run("update").outcome == "updated"
+    back = deployment.run("rollback")
+    assert (back.code, deployment.head()) == (0, first), back
+
+
 def test_a_fetched_tree_cannot_choose_who_may_sign(deployment: Deployment, ada: Signer) -> None:
     """contracts.md: keys marked H"""
     before = deployment.head()

@@ -15,6 +15,7 @@ from newleaf.core.releases.trust_errors import (
     TagRefused,
     TagRequired,
     TrustFileMissing,
+    TrustFileUnsafe,
     VerifierMissing,
 )
 from newleaf.core.settings.sections import Security
@@ -216,6 +217,33 @@ def test_a_folder_in_place_of_a_file_refuses_everything(scene: Scene) -> None:
     """threats.md T13"""
     with pytest.raises(TrustFileMissing):
         scene.require(*scene.tagged(), revoked=str(scene.folder))
+
+
+@pytest.mark.parametrize("key", ["signers", "revoked"])
+def test_a_file_that_others_can_write_vouches_for_nobody(scene: Scene, key: str) -> None:
+    """threats.md T13, T21"""
+    target = scene.tagged()
+    scene.revoked.touch()
+    (scene.folder / key).chmod(0o666)
+    with pytest.raises(TrustFileUnsafe, match="others can write"):
+        scene.require(*target, revoked=str(scene.revoked))
+
+
+def test_a_file_in_the_app_s_own_tree_vouches_for_nobody(scene: Scene) -> None:
+    """threats.md § How: signers from the host, never from the fetched tree; by a link neither"""
+    target = scene.tagged()
+    inside, link = scene.host.checkout.path / "signers", scene.folder / "link"
+    inside.write_text(scene.signers.read_text())
+    link.symlink_to(inside)
+    for path in (inside, link):
+        security = Security(require="tags", signers=str(path))
+        with pytest.raises(TrustFileUnsafe, match="own tree"):
+            Signatures(scene.host.git, security, (scene.host.checkout.path,)).require(*target)
+
+
+def test_a_path_that_depends_on_where_one_stands_vouches_for_nobody(scene: Scene) -> None:
+    with pytest.raises(TrustFileUnsafe, match="whole path"):
+        scene.require(*scene.tagged(), signers="signers")
 
 
 def test_without_signers_nobody_may_sign(scene: Scene) -> None:

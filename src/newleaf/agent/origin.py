@@ -24,7 +24,7 @@ class Origin(Struct):
 
     `resolve_rule` asks the remote; `settings_of` reads a commit's own copy of the settings; `check_movable`
     refuses what the layout could not move to; `require_signed` what carries no signature that the host wants,
-    by the object of its tag: the one that was resolved, else the one that `first_seen` knows by its name.
+    by the object of its tag: the one that was resolved, else the one that `find_tag` knows.
     """
 
     git: Git
@@ -36,7 +36,7 @@ class Origin(Struct):
     check_movable: Callable[..., None]
     note_fetched: Callable[[str, CommitId], None]
     require_signed: Callable[[Release, CommitId | None], None]
-    first_seen: Callable[[str | None], CommitId | None]
+    find_tag: Callable[[Release], tuple[Release, CommitId | None]]
     _branch: str | None = None
     _published: dict[str, datetime] = {}
     _tag_objects: dict[CommitId, CommitId] = {}
@@ -90,7 +90,8 @@ class Origin(Struct):
     def verify(self, target: Release, *, sideways: bool) -> None:
         """Raises: BelowFloor, TreeRefused, WrongApp, and what signatures and the layout refuse."""
         require_floor(self.settings.security, target)
-        self.require_signed(target, self._tag_objects.get(target.commit) or self.first_seen(target.tag))
+        named, first_seen = self.find_tag(target)
+        self.require_signed(named, self._tag_objects.get(target.commit) or first_seen)
         faults = self.git.tree_faults(target.commit)
         if faults:
             raise TreeRefused(name=target.name, faults="; ".join(faults))

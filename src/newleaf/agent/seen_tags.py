@@ -34,14 +34,6 @@ class SeenTags:
             raise CorruptFile(path=self._path, reason=f"{TAGS} is no table of object ids")
         return found
 
-    def object_of(self, tag: str | None) -> CommitId | None:
-        """The id that a tag had first; None for one that was never seen.
-
-        Raises: CorruptFile, NewerSchema.
-        """
-        found = self.first_seen().get(tag or "")
-        return CommitId(found) if found else None
-
     def remember(self, tags: Mapping[str, CommitId]) -> None:
         """Adds those tags that are new; writes nothing when none is.
 

@@ -229,6 +229,7 @@ class Host:
 
     @cached_property
     def origin(self) -> Origin:
+        from newleaf.agent.known_tags import KnownTags
         from newleaf.agent.origin import Origin
         from newleaf.agent.seen_tags import SeenTags
         from newleaf.system.signatures import Signatures
@@ -243,8 +244,8 @@ class Host:
             self.sound_settings_of,
             self.laid.check_movable,
             self.laid.note_fetched,
-            Signatures(self.git, self.settings.security).require,
-            SeenTags(self.state).object_of,
+            Signatures(self.git, self.settings.security, self.laid.trees).require,
+            KnownTags(SeenTags(self.state), self.git, self.settings.source.tag_prefix).find,
         )
 
     def resolver(self, *, trusts_unchanged: bool = False) -> Resolver:

@@ -53,6 +53,10 @@ class InPlaceLaid:
     def data(self) -> Path:
         return self._host.folder
 
+    @property
+    def trees(self) -> tuple[Path, ...]:
+        return (self._host.place.top,)
+
     def repository(self) -> Repository:
         from newleaf.system.git import Repository
 

@@ -32,6 +32,11 @@ class Laid(Protocol):
         """Where relative paths of declared data begin."""
         ...
 
+    @property
+    def trees(self) -> tuple[Path, ...]:
+        """The folders in which fetched files come to lie."""
+        ...
+
     def repository(self) -> Repository:
         """Where the updater's git keeps its objects."""
         ...

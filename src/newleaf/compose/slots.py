@@ -57,6 +57,10 @@ class SlotsLaid:
     def data(self) -> Path:
         return self.places.shared
 
+    @property
+    def trees(self) -> tuple[Path, ...]:
+        return (self.places.releases, self.places.shared)
+
     def repository(self) -> Repository:
         from newleaf.system.git import Repository
 

@@ -9,7 +9,9 @@ chooses the date (T12). Whatever cannot be found out is a refusal.
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 from msgspec import Struct
@@ -24,6 +26,7 @@ from newleaf.core.releases.trust_errors import (
     TagRefused,
     TagRequired,
     TrustFileMissing,
+    TrustFileUnsafe,
     VerifierMissing,
 )
 from newleaf.core.settings.sections import Security
@@ -36,10 +39,14 @@ _PLAIN = ("gpg.format=ssh", "gpg.ssh.program=ssh-keygen", "gpg.minTrustLevel=ful
 
 
 class Signatures(Struct, frozen=True):
-    """Judges releases by the host's `security`, with the objects that are here."""
+    """Judges releases by the host's `security`, with the objects that are here.
+
+    `trees` are the folders in which fetched files come to lie: what lies there vouches for nobody.
+    """
 
     git: Git
     security: Security
+    trees: tuple[Path, ...] = ()
 
     def require(self, target: Release, tag_object: CommitId | None) -> None:
         """Refuses a target that the host does not trust; `tag_object` is what its tag was resolved to.
@@ -103,22 +110,32 @@ class Signatures(Struct, frozen=True):
             raise SignersUnset(require=security.require)
         if not shutil.which("ssh-keygen"):
             raise VerifierMissing(reason="the program ssh-keygen is not on PATH")
-        own = [f"gpg.ssh.allowedSignersFile={_readable('security.signers', security.signers)}"]
+        own = [f"gpg.ssh.allowedSignersFile={self._file('security.signers', security.signers)}"]
         # Without one of ours, no other configuration's may count either.
-        revoked = _readable("security.revoked", security.revoked) if security.revoked else ""
+        revoked = self._file("security.revoked", security.revoked) if security.revoked else ""
         own.append(f"gpg.ssh.revocationFile={revoked}")
         return [word for setting in (*_PLAIN, *own) for word in ("-c", setting)]
 
+    def _file(self, key: str, text: str) -> Path:
+        """The file that a setting names, once it can be read and nobody else can have written it.
 
-def _readable(key: str, text: str) -> Path:
-    """The file that a setting names.
-
-    Raises: TrustFileMissing.
-    """
-    path = Path(text).expanduser().absolute()
-    try:
-        with path.open("rb") as file:
-            file.read(1)
-    except OSError as error:
-        raise TrustFileMissing(key=key, path=path, reason=error.strerror or error) from error
-    return path
+        Raises: TrustFileMissing, TrustFileUnsafe.
+        """
+        path = Path(text).expanduser()
+        if not path.is_absolute():
+            mend = f"give {key} in host.toml the whole path, from / or ~"
+            raise TrustFileUnsafe(key=key, path=path, reason="it is not a whole path", mend=mend)
+        real = path.resolve()
+        if any(real.is_relative_to(tree.resolve()) for tree in self.trees):
+            mend = f"move it to where no release writes, and name it there: {key} in host.toml"
+            raise TrustFileUnsafe(key=key, path=path, reason="it lies in the app's own tree", mend=mend)
+        try:
+            with real.open("rb") as file:
+                file.read(1)
+                mode = os.fstat(file.fileno()).st_mode
+        except OSError as error:
+            raise TrustFileMissing(key=key, path=path, reason=error.strerror or error) from error
+        if stat.S_IMODE(mode) & 0o022:
+            mend = f"chmod go-w {path}"
+            raise TrustFileUnsafe(key=key, path=path, reason="others can write to it", mend=mend)
+        return real

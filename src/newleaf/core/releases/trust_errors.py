@@ -19,6 +19,13 @@ class TrustFileMissing(RefusedError):
     cure = "put the file back; without it nothing is taken"
 
 
+class TrustFileUnsafe(RefusedError):
+    """{key} names {path}, which cannot be relied on: {reason}"""
+
+    code = "trust_file_unsafe"
+    cure = "{mend}"
+
+
 class TagRequired(RefusedError):
     """this host takes signed tags alone, and {name} was not found by a tag"""
 
