@@ -491,10 +491,10 @@ def test_a_host_that_is_told_to_stay_in_place_is_not_given_slots(host: Deploymen
 
 def test_slots_that_were_never_made_are_not_worked_around_in_place(host: Deployment) -> None:
     host.host_settings('[app]\nlayout = "slots"\nshared = []\n')
-    answers = [host.run(verb) for verb in ("update", "check", "status")]
-    assert [(answer.code, codes(answer)) for answer in answers] == [(2, ["layout_differs"])] * 3
-    answer = answers[0]
-    assert "newleaf init --slots" in answer.record["errors"][0]["cure"]
+    for verb in ("update", "check", "status"):
+        answer = host.run(verb)
+        assert (answer.code, codes(answer)) == (2, ["layout_differs"]), verb
+        assert "newleaf init --slots" in answer.record["errors"][0]["cure"]
     assert codes(host.run("init")) == ["slots_meant"]
     assert host.run("init", "--slots").code == 0
     assert host.run("update").outcome == "up_to_date"
@@ -551,7 +551,7 @@ def test_the_environment_works_and_a_code_only_update_installs_nothing(tmp_path:
     assert host.run("init", "--slots").code == 0
     environment = (current(host) / ".venv").resolve()
     assert environment.parent == host.state / "envs"
-    argv = [str(current(host) / ".venv/bin/python"), "app.py"]
+    argv: list[str | Path] = [current(host) / ".venv/bin/python", "app.py"]
     assert subprocess.check_output(argv, cwd=current(host), text=True) == "1.0.0\n"
     changed = {
         "uv.lock": lock.replace('"1.0.0"', '"1.1.0"'),

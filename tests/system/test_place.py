@@ -23,12 +23,14 @@ from newleaf.core.errors import (
     WrongApp,
 )
 from newleaf.system.known_apps import KnownApp
+from newleaf.system.loaded_tree import RELEASE_RECORD
 from newleaf.system.place import (
     IDENTITY,
     Place,
     Unnamed,
     current_folder,
     find_place,
+    find_slots,
     find_standing,
     record_identity,
 )
@@ -366,3 +368,67 @@ def test_a_link_in_the_record_s_place_is_never_written_through(machine: Machine,
     except CorruptFile:
         assert (place.state / IDENTITY).is_symlink()
     assert other.read_text() == "kept"
+
+
+# --- release slots ----------------------------------------------------------------------
+
+
+def slots(machine: Machine, app: str = "kiosk", inner: str = ".") -> Path:
+    """The state directory of an app with slots and one release; returns the release."""
+    state = machine.state(app, layout="slots", folder=inner)
+    release = state / "releases" / ("a" * 40)
+    (release / inner).mkdir(parents=True)
+    (release / RELEASE_RECORD).write_text("{}")
+    (release / inner / "newleaf.toml").write_text(f'[app]\nname = "{app}"\n')
+    (state / "current").symlink_to(f"releases/{'a' * 40}")
+    return release
+
+
+def test_with_slots_the_apps_file_is_the_live_releases_wherever_one_stands(machine: Machine) -> None:
+    release = slots(machine)
+    state = release.parent.parent
+    checkout = machine.checkout("app", "kiosk")
+    for folder in (release, state / "current", checkout):
+        place = machine.find(folder)
+        assert (place.state.resolve(), place.has_slots) == (state, True), folder
+        assert place.app_file == place.state / "current" / "newleaf.toml"
+        assert place.name == "kiosk"
+
+
+def test_a_release_says_which_state_directory_is_meant_by_where_it_lies(machine: Machine) -> None:
+    release = slots(machine)
+    moved = release.parent.parent.rename(machine.home / "elsewhere")
+    standing = find_standing(moved / "current")
+    assert standing is not None
+    assert standing.state == moved
+    assert machine.find(moved / "releases" / ("a" * 40)).state == moved
+
+
+def test_another_app_that_is_named_outranks_the_release_one_stands_in(machine: Machine) -> None:
+    release = slots(machine)
+    other = machine.checkout("other", "other")
+    machine.state("other", checkout=str(other))
+    assert machine.find(release, app="other").state == machine.home / ".other"
+    assert machine.find(release, state_dir=machine.home / ".other").top == other
+
+
+def test_an_app_in_a_folder_is_found_in_the_release(machine: Machine) -> None:
+    release = slots(machine, inner="services/kiosk")
+    state = release.parent.parent
+    assert find_slots(state) == (state / "current", state / "current" / "services" / "kiosk")
+    assert machine.find(release).folder == state / "current" / "services" / "kiosk"
+
+
+def test_without_slots_there_are_none(machine: Machine) -> None:
+    assert find_slots(machine.home / "nowhere") is None
+    assert find_slots(machine.state("kiosk", checkout="/srv/app")) is None
+
+
+def test_the_identity_of_an_app_with_slots_names_no_checkout(machine: Machine) -> None:
+    release = slots(machine)
+    place = machine.find(release)
+    record_identity(place, "kiosk")
+    record = json.loads((place.state / IDENTITY).read_text())
+    assert record == {"schema": 1, "app": "kiosk", "layout": "slots", "folder": "."}
+    with pytest.raises(WrongApp):
+        record_identity(place, "other")

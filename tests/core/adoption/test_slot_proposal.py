@@ -1,78 +1,79 @@
-"""What `init --slots` proposes."""
+"""What `init --slots` would write into host.toml."""
 
 from __future__ import annotations
 
 import pytest
 
-from newleaf.core.adoption.slot_proposal import choose_shared, said_entries, slot_entries
+from newleaf.core.adoption.slot_proposal import (
+    choose_shared,
+    is_made_anew,
+    join_shared,
+    outermost,
+    said_entries,
+    slot_entries,
+    uncovered,
+)
 from newleaf.core.adoption.wish import Entry
 
-URL = "git@example.org:team/shop.git"
+
+def test_what_is_not_made_anew_is_shared() -> None:
+    untracked = (".env", "data", "venv", ".venv", "a/__pycache__", "node_modules", "config.local.yaml")
+    assert choose_shared(untracked, ".") == (".env", "config.local.yaml", "data")
 
 
-def test_what_git_does_not_track_is_shared() -> None:
-    """lessons.md L23."""
-    assert choose_shared(["data", ".env", "conf/local.toml"], ".") == (".env", "conf/local.toml", "data")
+def test_only_what_lies_in_the_apps_folder_is_shared_and_named_from_there() -> None:
+    assert choose_shared(("bot/.env", "other/.env", "botany"), "bot") == (".env",)
 
 
 @pytest.mark.parametrize(
     "path",
+    ["venv", "a/b/__pycache__/c.pyc", "x.egg-info", "build/lib", ".coverage", "newleaf.toml", "m.pyc"],
+)
+def test_what_tools_make_is_made_anew(path: str) -> None:
+    assert is_made_anew(path)
+
+
+@pytest.mark.parametrize("path", [".env", ".env.production", "environments", "data/builder", "rebuild"])
+def test_what_people_and_daemons_make_is_not(path: str) -> None:
+    assert not is_made_anew(path)
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "joined"),
     [
-        ".venv",
-        "venv",
-        "src/shop/__pycache__",
-        "build",
-        "dist",
-        ".pytest_cache",
-        ".mypy_cache",
-        ".uv_cache/x",
-        "shop.egg-info",
-        "node_modules",
-        ".git",
-        "a/.coverage",
-        "native/fast.so",
-        "newleaf.toml",
-        "pyproject.toml.newleaf-old",
-        "x.pyc",
+        ((), (), ()),
+        ((".env",), (), (".env",)),
+        ((), ("data",), ()),
+        (("data/a", "data"), ("data",), ()),
+        ((".env", "data/a"), ("data", "uploads"), (".env", "data", "uploads")),
+        (("data",), ("data/a",), ("data",)),
     ],
 )
-def test_what_is_made_anew_is_not_shared(path: str) -> None:
-    assert choose_shared([path], ".") == ()
+def test_what_was_found_is_added_to_what_is_said(
+    found: tuple[str, ...], said: tuple[str, ...], joined: tuple[str, ...]
+) -> None:
+    assert join_shared(found, said) == joined
 
 
-@pytest.mark.parametrize("path", ["environment", "builds", "targets", "my.so.txt", "data/venvs"])
-def test_a_name_that_only_resembles_one_is_shared(path: str) -> None:
-    assert choose_shared([path], ".") == (path,)
+def test_a_path_covers_what_lies_below_it_and_no_name_that_begins_alike() -> None:
+    assert uncovered(("data", "data/a", "database"), ("./data/",)) == ("database",)
+    assert outermost(("data/a", "data", "./data", "database")) == ("data", "database")
 
 
-def test_in_a_monorepo_only_the_apps_own_folder_counts() -> None:
-    untracked = ["services/shop/data", "services/shopping/data", "data", "services/shop/.venv"]
-    assert choose_shared(untracked, "services/shop") == ("data",)
-
-
-def test_the_hosts_file_says_all_that_no_release_says() -> None:
-    app = [Entry("app.name", "shop", "the folder")]
-    host = [Entry("source.url", "elsewhere", "x"), Entry("deployment.channel", "beta", "asked for")]
-
-    entries = slot_entries(URL, app, host, ("data",))
-
-    assert {entry.key: entry.value for entry in entries} == {
-        "app.name": "shop",
-        "app.layout": "slots",
-        "app.shared": ["data"],
-        "source.url": URL,
-        "deployment.channel": "beta",
-    }
-    assert len(entries) == 5
-
-
-def test_nothing_shared_is_not_written_down() -> None:
-    assert "app.shared" not in {entry.key for entry in slot_entries(URL, [], [], ())}
-
-
-def test_settings_of_a_file_that_is_not_tracked_are_the_hosts() -> None:
-    entries = said_entries({"app.shared": ("a", "b"), "app.name": "shop"})
+def test_the_hosts_file_says_layout_and_source_and_each_key_once() -> None:
+    app = (Entry("app.name", "kiosk", ""), Entry("app.shared", ["data"], ""))
+    host = (Entry("source.url", "file:///other", ""), Entry("deployment.channel", "beta", ""))
+    entries = slot_entries("https://example.org/a.git", app, host, (".env", "data"))
     assert [(entry.key, entry.value) for entry in entries] == [
-        ("app.shared", ["a", "b"]),
-        ("app.name", "shop"),
+        ("app.name", "kiosk"),
+        ("app.layout", "slots"),
+        ("app.shared", [".env", "data"]),
+        ("source.url", "https://example.org/a.git"),
+        ("deployment.channel", "beta"),
     ]
+    assert [entry.key for entry in slot_entries("u", app, (), ())].count("app.shared") == 1
+
+
+def test_a_file_of_the_checkout_alone_is_taken_over() -> None:
+    (entry,) = said_entries({"app.shared": ("data",)})
+    assert (entry.key, entry.value) == ("app.shared", ["data"])
