@@ -160,6 +160,22 @@ def test_yes_asks_nothing(checkout: Checkout) -> None:
     assert "[Y/n]" not in said
 
 
+def test_on_a_terminal_it_asks_before_the_first_release_and_not_after(checkout: Checkout) -> None:
+    options = ("--slots", "--yes")
+    checkout.write(
+        "host.toml",
+        '[update]\ninstall = "none"\npreflight = false\n[app]\nname = "sessions_daemon"\nshared = []\n',
+    )
+    state_of(checkout).mkdir(mode=0o700)
+    (checkout.path / "host.toml").rename(state_of(checkout) / "host.toml")
+    status, said = on_a_terminal(checkout, b"n\n", "--slots")
+    assert (status, "Make the first release? [Y/n]" in said) == (0, True)
+    assert not (state_of(checkout) / "current").exists()
+    assert "[Y/n]" not in on_a_terminal(checkout, b"n\n", *options)[1]
+    assert (state_of(checkout) / "current").exists()
+    assert "[Y/n]" not in on_a_terminal(checkout, b"n\n", "--slots")[1]
+
+
 LOCK = """
 version = 1
 revision = 3

@@ -228,6 +228,18 @@ def test_a_file_that_git_does_not_track_goes_into_the_hosts(tmp_path: Path) -> N
     assert (current(host) / "cache").is_dir()
 
 
+def test_a_kept_file_and_a_newleaf_toml_that_was_never_committed_stop_it(tmp_path: Path) -> None:
+    host = without_app_file(tmp_path)
+    assert host.run("init").code == 0
+    answer = host.run("init", "--slots")
+    assert (answer.code, codes(answer)) == (2, ["app_undescribed"])
+    assert "does not say app.command, app.name" in answer.record["errors"][0]["message"]
+    host.checkout.git("add", "newleaf.toml")
+    host.checkout.git("commit", "-qm", "Say how newleaf deploys this")
+    host.checkout.git("push", "-q", "origin", "HEAD:main")
+    assert host.run("init", "--slots").code == 0
+
+
 def test_what_the_repository_says_is_shared_is_not_lost_to_what_was_found(tmp_path: Path) -> None:
     host = Deployment.make(tmp_path, app={"shared": ["data", "uploads"]})
     host.checkout.write("local.ini", "x")
@@ -503,9 +515,10 @@ def test_slots_that_were_never_made_are_not_worked_around_in_place(host: Deploym
 def test_slots_whose_settings_say_in_place_are_not_guessed_at(host: Deployment) -> None:
     host.run("init", "--slots")
     host.environment["NEWLEAF_APP__LAYOUT"] = "in_place"
-    answer = host.run("update")
-    assert (answer.code, codes(answer)) == (2, ["layout_differs"])
-    assert "NEWLEAF_APP__LAYOUT" in answer.record["errors"][0]["message"]
+    for words in (["update"], ["config", "--check"]):
+        answer = host.run(*words)
+        assert (answer.code, codes(answer)) == (2, ["layout_differs"])
+        assert "NEWLEAF_APP__LAYOUT" in answer.record["errors"][0]["message"]
 
 
 # --- which one is meant -----------------------------------------------------------------
@@ -513,7 +526,9 @@ def test_slots_whose_settings_say_in_place_are_not_guessed_at(host: Deployment) 
 
 def test_verbs_find_it_from_everywhere(host: Deployment) -> None:
     elsewhere = host.folder / "state"
-    assert host.run("init", "--slots", "--state-dir", str(elsewhere)).code == 0
+    answer = host.run("init", "--slots", "--state-dir", str(elsewhere))
+    assert answer.code == 0
+    assert f"newleaf update --state-dir {elsewhere}:" in notes(answer, "next")
     release = (elsewhere / "current").resolve()
     commit = release.name
     for folder in (release, elsewhere / "current", release / "data"):

@@ -32,11 +32,12 @@ def config(invocation: Invocation, *, check: bool, schema: bool) -> None:
     host = invocation.host()
     loaded = load(host.sources)
     require_sound(loaded)
+    settings = host.settings
     if check:
         invocation.answer({"outcome": "ok"}, ["ok"])
     else:
-        source = replace(host.settings.source, url=host.url)
-        invocation.answer(*show(Loaded(replace(host.settings, source=source), loaded.origins)))
+        source = replace(settings.source, url=host.url)
+        invocation.answer(*show(Loaded(replace(settings, source=source), loaded.origins)))
 
 
 def show(loaded: Loaded) -> tuple[dict[str, Any], list[str]]:

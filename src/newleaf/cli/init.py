@@ -65,19 +65,27 @@ def init(invocation: Invocation, channel: str | None, slots: bool, url: str | No
                 slots_plan.plan,
                 lambda: slots_adoption.carry_out(slots_plan, watch),
                 slots_adoption.next_steps(slots_plan),
+                slots_adoption.question(slots_plan),
             )
         else:
             plan = make_plan(request, Runner())
-            adopting = Adopting(plan, lambda: carry_out(plan), next_steps(plan))
+            is_new = any(file.text is not None for file in plan.planned)
+            adopting = Adopting(
+                plan, lambda: carry_out(plan), next_steps(plan), "Write this?" if is_new else ""
+            )
         _adopt(invocation, adopting, yes=yes)
 
 
 class Adopting(Struct, frozen=True):
-    """A plan, what carries it out (the files written, and what is to be said), and what to do then."""
+    """A plan, what carries it out (the files written, and what is to be said), and what to do then.
+
+    `question` is asked before; empty where nothing would change.
+    """
 
     plan: Plan
     carry_out: Callable[[], tuple[list[Path], list[Note]]]
     steps: tuple[str, ...]
+    question: str
 
 
 def _adopt(invocation: Invocation, adopting: Adopting, *, yes: bool) -> None:
@@ -86,9 +94,7 @@ def _adopt(invocation: Invocation, adopting: Adopting, *, yes: bool) -> None:
     asks = not yes and not invocation.json and sys.stdin.isatty() and sys.stdout.isatty()
     if asks:
         _print([*describe_notes(plan.proposal.notes), "", *describe_files(plan.planned), ""])
-        if any(file.text is not None for file in plan.planned) and not click.confirm(
-            "Write this?", default=True
-        ):
+        if adopting.question and not click.confirm(adopting.question, default=True):
             invocation.answer(record(plan, [], []), ["nothing was written"])
             return
     written, more = adopting.carry_out()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 from newleaf.cli import adoption
 from newleaf.cli.adoption import HOST_HEADER, Plan, PlannedFile, Request, Seen, look_around, values_of
 from newleaf.core.adoption.adoption_errors import (
+    AppUndescribed,
     AttemptUnended,
     HeadUnpushed,
     RemoteMissing,
@@ -125,6 +127,7 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
         notes=request.notes,
         identity={"layout": SLOTS, "origin": url or remote[1], "checkout": None},
     )
+    _check_described(seen)
     settings = adoption.check_result(plan, replace(seen, app_file=(seen.app_file[0], said)))
     if url is not None:
         return SlotsPlan(plan, said, None, None, ())
@@ -163,13 +166,23 @@ def carry_out(slots: SlotsPlan, watch: Watch) -> tuple[list[Path], list[Note]]:
     return written, [Note("chosen", f"{release.name} {verb} in {state / CURRENT}"), *notes]
 
 
+def question(slots: SlotsPlan) -> str:
+    """What to ask before it is carried out; empty when a release is live already."""
+    if (slots.plan.app.state_dir / CURRENT).exists():
+        return ""
+    writes = slots.plan.host_file.text is not None
+    return "Write this, and make the first release?" if writes else "Make the first release?"
+
+
 def next_steps(slots: SlotsPlan) -> tuple[str, ...]:
     """What to do now."""
-    name, current = slots.plan.app.name, slots.plan.app.state_dir / CURRENT
+    app = slots.plan.app
+    current, is_usual = app.state_dir / CURRENT, app.state_dir.name == f".{app.name}"
+    which = f"--app {app.name}" if is_usual else f"--state-dir {shlex.quote(str(app.state_dir))}"
     return (
         f"let what keeps the daemon up start it in {current} (systemd: WorkingDirectory={current})",
-        f"newleaf doctor --app {name}: is everything there that an update needs?",
-        f"newleaf update --app {name}: the first attempt, by hand",
+        f"newleaf doctor {which}: is everything there that an update needs?",
+        f"newleaf update {which}: the first attempt, by hand",
     )
 
 
@@ -194,6 +207,19 @@ def _check_free(seen: Seen, *, apart: bool) -> None:
     attempt = Journal(journal, lambda: datetime.now(UTC)).open_attempt if journal.exists() else None
     if attempt and record.get("layout") != SLOTS:
         raise AttemptUnended(attempt=attempt.id, state=seen.known.state_dir)
+
+
+def _check_described(seen: Seen) -> None:
+    """No release brings a newleaf.toml that git does not track, so the host must say what it says.
+
+    Raises: AppUndescribed.
+    """
+    path, said = seen.host_file
+    if said is None or _is_tracked(seen) or (seen.known.state_dir / CURRENT).exists():
+        return
+    unsaid = {"app.name", *values_of(seen.app_file[1])} - {"app.shared", *values_of(said)}
+    if unsaid:
+        raise AppUndescribed(path=path, keys=", ".join(sorted(unsaid)))
 
 
 def _check_shared(seen: Seen, missed: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ FACTS = {
     "owner": "the app shop",
     "top": "/srv/app",
     "count": 2,
+    "keys": "app.name",
     "paths": ".env, data",
     "toml": '[".env", "data"]',
     "attempt": "20261120T120000-0a6d2f",

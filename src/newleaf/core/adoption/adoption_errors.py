@@ -33,6 +33,13 @@ class SharedUnsaid(UsageError):
     cure = "write into its table [app]: shared = {toml} (an empty list when no release needs them)"
 
 
+class AppUndescribed(UsageError):
+    """newleaf.toml is no part of the repository, and {path} is there and does not say {keys}"""
+
+    code = "app_undescribed"
+    cure = "commit newleaf.toml and push it, or write into {path} what it says"
+
+
 class SlotsMeant(UsageError):
     """{path} says that this host has release slots"""
 
