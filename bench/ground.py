@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.measure import DidNotWork, Program, Resident
+from bench.packages import PackagedApp
 from bench.peers import Peer, find_ansible, find_pm2, find_uv
 from tests.support.git_servers import served
 from tests.support.http_server import serving
@@ -51,7 +52,10 @@ class Ground:
     cache: Path
     remote: Remote
     http_url: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+    """The app as it was first published."""
     _published: int = 0
+    _packaged: dict[int, PackagedApp] = field(default_factory=dict)
     _at_end: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @classmethod
@@ -74,6 +78,7 @@ class Ground:
         (project / "pyproject.toml").write_text(PROJECT)
         ground.call("uv", "lock", "--quiet", folder=project)
         files["uv.lock"] = (project / "uv.lock").read_text()
+        ground.files = files
         ground.remote.commit(files, "Version 1.0.0")
         server = ground._at_end.enter_context(serving(served(ground.remote)))
         ground.http_url = f"{server.url}/{ground.remote.path.name}"
@@ -114,6 +119,12 @@ class Ground:
                 raise DidNotWork(f"the checkout is at {here[:9]}, the remote at {wanted[:9]}")
 
         return prove
+
+    def packaged(self, count: int) -> PackagedApp:
+        """The app with so many packages, in a remote of its own."""
+        if count not in self._packaged:
+            self._packaged[count] = PackagedApp.make(self, count)
+        return self._packaged[count]
 
     # --- programs -----------------------------------------------------------------------
 
@@ -177,14 +188,18 @@ class Ground:
 
     def resident(self, name: str, work: str, checkout: Checkout) -> Resident:
         """newleaf in a process that stays."""
-        script = str(Path(__file__).with_name("resident.py"))
-        return Resident(name, (sys.executable, script, work), checkout.path, self.deployed(checkout))
+        return Resident(name, resident_program(work), checkout.path, self.deployed(checkout))
 
     def deployed(self, checkout: Checkout) -> dict[str, str]:
         """The environment in which newleaf takes a checkout for the deployed one."""
         state = self.folder / "state" / checkout.path.name
         state.parent.mkdir(exist_ok=True)
         return self.environment | {"NEWLEAF_STATE_DIR": str(state)}
+
+
+def resident_program(work: str) -> tuple[str, ...]:
+    """newleaf in a process that stays, for one kind of work."""
+    return (sys.executable, str(Path(__file__).with_name("resident.py")), work)
 
 
 def newleaf_program() -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
     resident.py check      looks at the remote
     resident.py update     one attempt, with settings and parts made anew, as an agent would
+    resident.py install    builds another environment for the live release of a host with slots
 
 The remote, the checkout and the state directory are those of the folder and the environment it is started in.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import sys
@@ -20,6 +22,8 @@ from newleaf.compose.watching import look
 from newleaf.core.errors import NewleafError
 from newleaf.core.requests import Request
 from newleaf.system.place import Unnamed
+
+_at_end = contextlib.ExitStack()
 
 
 def make_check() -> Callable[[], str]:
@@ -40,9 +44,24 @@ def make_update() -> Callable[[], str]:
     return update
 
 
+def make_install() -> Callable[[], str]:
+    """Installs under the lock, as an attempt does, which is held as long as this process stays."""
+    host = compose.host(Unnamed())
+    _at_end.enter_context(host.locked("bench", "to measure"))
+    live = host.layout.live()
+    settings = host.settings_of(live.commit)
+
+    def install() -> str:
+        host.laid.environment(live, settings).install(lambda _: None)
+        return "installed"
+
+    return install
+
+
 WORK = {
     "check": (make_check, ("up_to_date", "available")),
     "update": (make_update, ("updated",)),
+    "install": (make_install, ("installed",)),
 }
 
 
@@ -66,6 +85,7 @@ def _cpu_seconds() -> float:
 
 if __name__ == "__main__":
     make, accepted = WORK[sys.argv[1]]
-    do = make()
-    for _ in sys.stdin:
-        print(json.dumps(answer(do, accepted)), flush=True)
+    with _at_end:
+        do = make()
+        for _ in sys.stdin:
+            print(json.dumps(answer(do, accepted)), flush=True)

@@ -65,9 +65,13 @@ class Must:
         return f"≤ {self.times:g} x {self.beside}"
 
 
+def _with_nothing(_: Ground) -> None:
+    """A round that needs no new commit."""
+
+
 @dataclass(frozen=True)
 class Row:
-    """One kind of work. `publishes`: every round begins with a new commit on the remote.
+    """One kind of work. `begin` prepares each round, untimed: with a new commit on the remote, say.
 
     `has_peers`: peers that are installed for the bench take part.
     """
@@ -76,7 +80,7 @@ class Row:
     title: str
     set_up: Callable[[Ground], Sequence[Contestant | Absent]]
     musts: tuple[Must, ...] = ()
-    publishes: bool = False
+    begin: Callable[[Ground], object] = _with_nothing
     has_peers: bool = False
 
 
@@ -228,8 +232,8 @@ ROWS: Sequence[Row] = (
         "an update of one commit",
         _one_commit,
         (Must("newleaf update", 0, 1 / 5, ANSIBLE), Must("newleaf update", 0, 1, PM2)),
-        publishes=True,
+        begin=Ground.publish,
         has_peers=True,
     ),
-    Row("attempt", "one commit, inside a process that stays", _attempt, publishes=True),
+    Row("attempt", "one commit, inside a process that stays", _attempt, begin=Ground.publish),
 )

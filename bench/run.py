@@ -29,7 +29,11 @@ if __name__ == "__main__":
 from bench import report  # noqa: E402
 from bench.ground import Ground  # noqa: E402
 from bench.measure import DidNotWork, Measured, take_turns  # noqa: E402
-from bench.rows import ROWS, Row  # noqa: E402
+from bench.rows import ROWS as PLAIN_ROWS  # noqa: E402
+from bench.rows import Row  # noqa: E402
+from bench.slot_rows import SLOT_ROWS  # noqa: E402
+
+ROWS = (*PLAIN_ROWS, *SLOT_ROWS)
 
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 CACHE = ROOT / "build" / "bench"
@@ -78,9 +82,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _measure(row: Row, ground: Ground, *, quick: bool) -> report.Outcome:
     _say(f"{row.name} …")
     rounds, warmups = (QUICK_ROUNDS, QUICK_WARMUPS) if quick else (ROUNDS, WARMUPS)
-    begin = ground.publish if row.publishes else _begin_nothing
     try:
-        measured = take_turns(row.set_up(ground), rounds, warmups, begin)
+        measured = take_turns(row.set_up(ground), rounds, warmups, lambda: row.begin(ground))
     except DidNotWork as error:
         measured = [Measured("set-up", failure=str(error))]
     return report.Outcome(row, measured)
@@ -90,10 +93,6 @@ def _compile() -> None:
     """Byte code is on, and newleaf is compiled before anything is timed."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     compileall.compile_dir(ROOT / "src" / "newleaf", quiet=2)
-
-
-def _begin_nothing() -> None:
-    """A round of a row that needs no new commit."""
 
 
 def _say(text: str) -> None:

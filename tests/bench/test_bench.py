@@ -22,7 +22,7 @@ from bench.measure import (
     summarize,
     take_turns,
 )
-from bench.rows import ROWS, Must, Row
+from bench.rows import Must, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 MACHINE = {
@@ -101,7 +101,7 @@ def test_bounds_are_judged_by_medians_of_the_same_row(must: Must, shown: str, *,
 
 
 def test_every_bound_is_on_a_contestant_of_a_row_with_a_name_of_its_own() -> None:
-    assert len({row.name for row in ROWS}) == len(ROWS)
+    assert len({row.name for row in run.ROWS}) == len(run.ROWS)
 
 
 # --- turns ------------------------------------------------------------------------------
