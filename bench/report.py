@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.rows import Must, Row
 
 SCHEMA = 1
 HEAD = ("work", "who", "median", "min", "p90", "max", "cpu", "must", "met")
-_NUMBERS = range(2, 7)
+NUMBERS = range(2, 7)
 _MET = {True: "yes", False: "NO", None: "-"}
 
 
@@ -135,13 +135,13 @@ def rows_of(outcome: Outcome) -> list[list[str]]:
     lines = []
     for number, each in enumerate(outcome.measured):
         title = outcome.row.title if number == 0 else ""
-        cells = _cells(each.figures) if each.figures else ["-"] * len(_NUMBERS)
+        cells = _cells(each.figures) if each.figures else ["-"] * len(NUMBERS)
         if each.failure:
             cells[0] = "absent" if each.absent else "FAILED"
         musts = [[str(must), _met(must, outcome.figures)] for must in outcome.musts_of(each.name)]
         first = musts[0] if musts else ["", ""]
         lines.append([title, each.name, *cells, *first])
-        lines += [["", "", *([""] * len(_NUMBERS)), *further] for further in musts[1:]]
+        lines += [["", "", *([""] * len(NUMBERS)), *further] for further in musts[1:]]
     return lines
 
 
@@ -160,14 +160,18 @@ def _met(must: Must, figures: Mapping[str, Figures]) -> str:
     return word
 
 
-def as_table(outcomes: Sequence[Outcome]) -> list[str]:
-    """Aligned text; times in milliseconds."""
-    lines = [list(HEAD), *(line for outcome in outcomes for line in rows_of(outcome))]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+def table(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """The cells, the head first; times in milliseconds."""
+    return [list(HEAD), *(line for outcome in outcomes for line in rows_of(outcome))]
+
+
+def aligned(lines: Sequence[Sequence[str]], numbers: Container[int]) -> list[str]:
+    """A table as text, its head first; columns of `numbers` end where their heads end."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     shown = []
     for line in lines:
         cells = [
-            cell.rjust(widths[column]) if column in _NUMBERS else cell.ljust(widths[column])
+            cell.rjust(widths[column]) if column in numbers else cell.ljust(widths[column])
             for column, cell in enumerate(line)
         ]
         shown.append("  ".join(cells).rstrip())
@@ -175,12 +179,10 @@ def as_table(outcomes: Sequence[Outcome]) -> list[str]:
     return shown
 
 
-def as_markdown(outcomes: Sequence[Outcome]) -> list[str]:
-    """The same table for docs/reference/numbers.md."""
-    lines = [list(HEAD), ["---"] * len(HEAD), *(line for outcome in outcomes for line in rows_of(outcome))]
-    for column in _NUMBERS:
-        lines[1][column] = "---:"
-    return ["| " + " | ".join(line) + " |" for line in lines]
+def marked_down(lines: Sequence[Sequence[str]], numbers: Container[int]) -> list[str]:
+    """A table as Markdown, its head first."""
+    rule = ["---:" if column in numbers else "---" for column in range(len(lines[0]))]
+    return ["| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:])]
 
 
 def machine_line(machine: Mapping[str, Any]) -> str:

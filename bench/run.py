@@ -2,7 +2,7 @@
 
     bench/run.py                    every row; a table, and JSON in bench/results/latest.json
     bench/run.py --quick            a few rounds of each
-    bench/run.py --row check        one row (or several)
+    bench/run.py --row check        one row (or several); `disk` is the table of bytes
     bench/run.py --json             the JSON on standard output instead of the table
     bench/run.py --markdown         the table as docs/reference/numbers.md has it
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
-from bench import report  # noqa: E402
+from bench import disk, report  # noqa: E402
 from bench.ground import Ground  # noqa: E402
 from bench.measure import DidNotWork, Measured, take_turns  # noqa: E402
 from bench.rows import ROWS as PLAIN_ROWS  # noqa: E402
@@ -52,27 +52,31 @@ def main(arguments: Sequence[str]) -> int:
             machine = report.describe_machine(ground)
             _say(report.machine_line(machine))
             outcomes = [_measure(row, ground, quick=asked.quick) for row in rows]
+            taken = _measure_disk(ground) if not asked.row or disk.NAME in asked.row else disk.Disk()
             machine["peers"] = report.describe_peers(ground) if any(row.has_peers for row in rows) else {}
         finally:
             ground.end()
     record = report.as_record(outcomes, machine, quick=asked.quick)
+    record["disk"] = taken.as_record()
     report.write_json(record, asked.output)
     if asked.json:
         print(json.dumps(record, ensure_ascii=False))
     else:
-        print("\n".join(report.as_markdown(outcomes) if asked.markdown else report.as_table(outcomes)))
+        _show(outcomes, taken, in_markdown=asked.markdown)
         for name, version in machine["peers"].items():
             print(f"{name}: {version}")
-    for outcome in outcomes:
-        for line in (*outcome.absences, *outcome.failures):
-            _say(line)
-    return 1 if any(outcome.failures for outcome in outcomes) else 0
+    failures = [*(line for outcome in outcomes for line in outcome.failures), *taken.failures]
+    for line in (*(line for outcome in outcomes for line in outcome.absences), *failures):
+        _say(line)
+    return 1 if failures else 0
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few rounds of each row")
-    parser.add_argument("--row", action="append", choices=[row.name for row in ROWS], help="only this row")
+    parser.add_argument(
+        "--row", action="append", choices=[*(row.name for row in ROWS), disk.NAME], help="only this row"
+    )
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
     parser.add_argument("--markdown", action="store_true", help="the table as Markdown")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where the JSON goes")
@@ -87,6 +91,17 @@ def _measure(row: Row, ground: Ground, *, quick: bool) -> report.Outcome:
     except DidNotWork as error:
         measured = [Measured("set-up", failure=str(error))]
     return report.Outcome(row, measured)
+
+
+def _measure_disk(ground: Ground) -> disk.Disk:
+    _say(f"{disk.NAME} …")
+    return disk.measure(ground)
+
+
+def _show(outcomes: Sequence[report.Outcome], taken: disk.Disk, *, in_markdown: bool) -> None:
+    as_text = report.marked_down if in_markdown else report.aligned
+    tables = ((report.table(outcomes), report.NUMBERS), (taken.lines(), disk.NUMBERS))
+    print("\n\n".join("\n".join(as_text(lines, numbers)) for lines, numbers in tables if len(lines) > 1))
 
 
 def _compile() -> None:

@@ -181,14 +181,14 @@ def test_a_program_that_does_not_stay_did_not_work(tmp_path: Path) -> None:
 def test_a_table_has_aligned_columns_and_says_what_is_met() -> None:
     measured = [Measured("newleaf", figures(12.34)), Measured("peer", figures(1234.5))]
     shown = outcome(measured, Must("newleaf", times=1 / 10, beside="peer"), Must("newleaf", 10))
-    lines = report.as_table([shown])
+    lines = report.aligned(report.table([shown]), report.NUMBERS)
     assert (
         lines[2].split()
         == "some work newleaf 12.3 12.3 12.3 12.3 12.3 ≥ 10 x faster than peer yes (100.0 x)".split()
     )
     assert lines[3].split() == "≤ 10 ms NO".split()
     assert lines[4].split()[:2] == ["peer", "1,234"]
-    assert report.as_markdown([shown])[1].count("---:") == 5
+    assert report.marked_down(report.table([shown]), report.NUMBERS)[1].count("---:") == 5
 
 
 def test_a_quick_run_of_one_row_writes_its_record(tmp_path: Path) -> None:
