@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.ground import Ground
 from bench.measure import DidNotWork
-from bench.slots_hosts import FETCH_TREE_LINK, LINK, ShellHost, SlotsHost
+from bench.slots_hosts import FETCH_AND_TREE, LINK, ShellHost, SlotsHost
 
 NAME = "disk"
 HEAD = ("one more of each, on the disk", "release", "environment", "a commit of code alone")
@@ -109,7 +109,7 @@ def _slots(ground: Ground) -> Taken:
 def _worktree(ground: Ground) -> Taken:
     app = ground.packaged(PACKAGES)
     host = ShellHost.make(ground, "disk", app.remote)
-    move = host.program("by hand", FETCH_TREE_LINK + LINK)
+    move = host.program("by hand", FETCH_AND_TREE + LINK)
     move.run()
     app.publish_code()
     release = _growth(host.folder, move.run)

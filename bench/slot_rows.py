@@ -1,8 +1,8 @@
 """The rows of release slots: an attempt, the building of an environment, an update of dependencies.
 
 Every round begins with nothing left to write to the disk: else newleaf, which waits for what it has written,
-would pay for what prepared the round. Nobody removes the shell's old releases; newleaf removes its own within
-what is timed.
+would pay for what prepared the round. Old releases are kept by all, but where the row is about their removal:
+on some disks that takes much longer than all the rest.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from bench.ground import Ground
 from bench.measure import Absent, Contestant, Program
 from bench.rows import Must, Row
-from bench.slots_hosts import FETCH_TREE_LINK, LINK, SYNC, ShellHost, SlotsHost
+from bench.slots_hosts import FETCH_AND_TREE, LINK, REMOVE_OLD, SYNC, ShellHost, SlotsHost
 
 INSIDE_SLOTS = "update in slots, inside a process"
 INSIDE_BUILD = "install, inside a process"
 UV_SYNC = "uv sync --frozen"
 PLAIN_SLOT = "git fetch && git worktree add && ln -sfn"
+TURNOVER_SLOT = "git fetch && git worktree add && ln -sfn && git worktree remove"
 SCRIPT_SLOT = "git fetch && git worktree add && uv sync && ln -sfn"
 
 FEW, SOME, MANY = 16, 35, 97
@@ -30,7 +31,17 @@ def _attempt(ground: Ground) -> list[Contestant | Absent]:
     host = SlotsHost.make(ground, "attempt", app.remote)
     return [
         host.resident(INSIDE_SLOTS, "update", host.arrived),
-        ShellHost.make(ground, "attempt", app.remote).program(PLAIN_SLOT, FETCH_TREE_LINK + LINK),
+        ShellHost.make(ground, "attempt", app.remote).program(PLAIN_SLOT, FETCH_AND_TREE + LINK),
+    ]
+
+
+def _turnover(ground: Ground) -> list[Contestant | Absent]:
+    app = ground.packaged(FEW)
+    host = SlotsHost.make(ground, "turnover", app.remote, keep=1)
+    by_hand = ShellHost.make(ground, "turnover", app.remote)
+    return [
+        host.resident(INSIDE_SLOTS, "update", host.arrived),
+        by_hand.program(TURNOVER_SLOT, FETCH_AND_TREE + LINK + REMOVE_OLD),
     ]
 
 
@@ -54,9 +65,7 @@ def _dependencies(ground: Ground) -> list[Contestant | Absent]:
     app = ground.packaged(FEW)
     return [
         SlotsHost.make(ground, "dependencies", app.remote).newleaf("update"),
-        ShellHost.make(ground, "dependencies", app.remote).program(
-            SCRIPT_SLOT, FETCH_TREE_LINK + SYNC + LINK
-        ),
+        ShellHost.make(ground, "dependencies", app.remote).program(SCRIPT_SLOT, FETCH_AND_TREE + SYNC + LINK),
     ]
 
 
@@ -85,6 +94,7 @@ SLOT_ROWS: Sequence[Row] = (
         (Must(INSIDE_SLOTS, times=2.5, beside=PLAIN_SLOT),),
         begin=_with_code,
     ),
+    Row("slots-turnover", "the same, and an old release is removed", _turnover, begin=_with_code),
     *(
         Row(
             f"environment-{count}",

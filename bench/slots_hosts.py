@@ -10,26 +10,36 @@ from bench.ground import Ground, newleaf_program, resident_program
 from bench.measure import DidNotWork, Program, Resident
 from tests.support.repositories import Remote
 
-FETCH_TREE_LINK = (
+MANY = 1000
+"""Releases to keep: more than a run of the bench makes."""
+FETCH_AND_TREE = (
     "git --git-dir=repo.git fetch --quiet origin main && id=$(git --git-dir=repo.git rev-parse FETCH_HEAD)"
     " && git --git-dir=repo.git worktree add --quiet --detach $PWD/releases/$id $id"
 )
 LINK = " && ln -sfn releases/$id current"
+REMOVE_OLD = (
+    " && for old in $(ls -t releases | tail -n +3);"
+    " do git --git-dir=repo.git worktree remove --force releases/$old || exit; done"
+)
 SYNC = " && (cd releases/$id && exec uv sync --frozen --quiet)"
 
 
 @dataclass(frozen=True)
 class SlotsHost:
-    """One host with release slots below `state`, whose releases are not tried before they are live."""
+    """One host with release slots below `state`, whose releases are not tried before they are live.
+
+    `keep` is `update.keep_releases`.
+    """
 
     ground: Ground
     remote: Remote
     state: Path
+    keep: int
 
     @classmethod
-    def make(cls, ground: Ground, name: str, remote: Remote) -> SlotsHost:
+    def make(cls, ground: Ground, name: str, remote: Remote, keep: int = MANY) -> SlotsHost:
         """What the remote has now is live, its environment with it."""
-        host = cls(ground, remote, ground.folder / "slots" / name)
+        host = cls(ground, remote, ground.folder / "slots" / name, keep)
         host.state.parent.mkdir(exist_ok=True)
         host.newleaf("init", "--slots", "--from", remote.url).run()
         return host
@@ -54,8 +64,11 @@ class SlotsHost:
 
     @property
     def _environment(self) -> dict[str, str]:
-        own = {"NEWLEAF_STATE_DIR": str(self.state), "NEWLEAF_UPDATE__PREFLIGHT": "false"}
-        return self.ground.environment | own
+        return self.ground.environment | {
+            "NEWLEAF_STATE_DIR": str(self.state),
+            "NEWLEAF_UPDATE__PREFLIGHT": "false",
+            "NEWLEAF_UPDATE__KEEP_RELEASES": str(self.keep),
+        }
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bench import run
 from bench.ground import Ground
 from bench.measure import DidNotWork
 from bench.slot_rows import FEW, INSIDE_BUILD, INSIDE_SLOTS, PLAIN_SLOT, UV_SYNC
-from bench.slots_hosts import FETCH_TREE_LINK, LINK, SYNC, ShellHost, SlotsHost
+from bench.slots_hosts import FETCH_AND_TREE, LINK, REMOVE_OLD, SYNC, ShellHost, SlotsHost
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +28,7 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 def test_a_host_by_hand_has_a_worktree_and_an_environment_for_each_commit(ground: Ground) -> None:
     app = ground.packaged(2)
     host = ShellHost.make(ground, "some", app.remote)
-    script = host.program("by hand", FETCH_TREE_LINK + SYNC + LINK)
+    script = host.program("by hand", FETCH_AND_TREE + SYNC + LINK)
     script.run()
     app.publish_code()
     with pytest.raises(DidNotWork, match="is live, the remote is at"):
@@ -48,6 +48,21 @@ def test_a_host_with_slots_builds_an_environment_only_when_the_lock_changes(grou
     app.publish_dependency()
     host.newleaf("update").run()
     assert len(os.listdir(host.environments)) == 2
+
+
+def test_both_remove_what_is_old_where_they_are_told_to(ground: Ground) -> None:
+    app = ground.packaged(2)
+    host, by_hand = (
+        SlotsHost.make(ground, "some", app.remote, keep=1),
+        ShellHost.make(ground, "some", app.remote),
+    )
+    script = by_hand.program("by hand", FETCH_AND_TREE + LINK + REMOVE_OLD)
+    for _ in range(4):
+        app.publish_code()
+        host.newleaf("update").run()
+        script.run()
+    assert len(os.listdir(host.state / "releases")) <= 3
+    assert len(os.listdir(by_hand.folder / "releases")) == 2
 
 
 def test_an_environment_without_a_package_is_no_proof(ground: Ground, tmp_path: Path) -> None:
