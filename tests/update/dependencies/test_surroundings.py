@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,9 +71,33 @@ def test_a_python_says_what_it_is(bare: OfflineHost, tmp_path: Path) -> None:
     assert python
     assert python.version == version_of_this()
     assert python.has_ensurepip
+    assert python.site.is_dir()
+    assert python.base.is_file()
 
 
-@pytest.mark.parametrize("text", ["exit 1", "echo no json", "echo {}", "echo []", "echo 3", "kill -9 $$"])
+def test_a_python_that_lies_in_a_folder_with_an_odd_name_says_what_it_is(
+    bare: OfflineHost, tmp_path: Path
+) -> None:
+    folder = tmp_path / 'an "odd" ünï name'
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", folder], check=True)
+    python = surroundings_of(bare).ask(folder / "bin" / "python", tmp_path)
+    assert python
+    assert python.site.is_relative_to(folder)
+    assert not python.has_pip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exit 1",
+        "echo no json",
+        "echo {}",
+        "echo []",
+        "echo 3",
+        "printf 'a\\0b\\0c\\0d\\0e\\0'; exit 1",
+        "kill -9 $$",
+    ],
+)
 def test_what_is_no_python_says_nothing(bare: OfflineHost, tmp_path: Path, text: str) -> None:
     assert surroundings_of(bare).ask(bare.script("odd", text), tmp_path) is None
     assert surroundings_of(bare).ask(tmp_path / "gone", tmp_path) is None
