@@ -689,6 +689,20 @@ def test_a_remembered_tree_is_never_taken_for_another(host: Host) -> None:
     assert [entry.path for entry in git.list_tree(first)] == before
 
 
+def test_the_trees_of_two_commits_are_remembered_and_no_more(host: Host) -> None:
+    first, second, third = (host.remote.commit({"a.txt": str(number)}) for number in range(3))
+    git = host.git
+    git.fetch({MAIN: third})
+    lists = {commit: git.list_tree(commit) for commit in (first, second, third)}
+
+    git.repository.store.rename(git.repository.store.with_name("elsewhere"))
+
+    assert git.list_tree(second) == lists[second]
+    assert git.list_tree(third) == lists[third]
+    with pytest.raises(CommandFailed):
+        git.list_tree(first)
+
+
 def test_the_newest_commit_that_touches_a_path_is_found(host: Host) -> None:
     """watch.paths: a folder, a file, and names that git would take for patterns."""
     start = host.remote.id_of(MAIN)

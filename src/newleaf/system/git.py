@@ -39,6 +39,8 @@ OLDEST_GIT = (2, 34)
 LOCAL_SECONDS = 300.0
 SHOWN_COMMITS = 50
 MANY_PACKS = 50
+KEPT_LISTS = 2
+"""Trees remembered: of the release that comes, and of one that goes."""
 PEELED = "^{}"
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
 FETCH_OPTIONS = (
@@ -111,7 +113,7 @@ class Git:
         self._local = self._remote if promised else {**environment.local, **places}
         self._secrets = environment.secrets
         self._runner = runner
-        self._listed: tuple[CommitId, tuple[Entry, ...]] | None = None
+        self._listed: dict[CommitId, tuple[Entry, ...]] = {}
 
     # --- the remote ---------------------------------------------------------------------
 
@@ -217,14 +219,16 @@ class Git:
         return dict(self.blobs((path, f"{commit}:{path}") for path in paths))
 
     def list_tree(self, commit: CommitId, folder: str = "") -> list[Entry]:
-        """Every file below `folder` of a commit. The last one that was listed whole is remembered."""
+        """Every file below `folder` of a commit. The last few that were listed whole are remembered."""
         above = "" if folder in {"", "."} else f"{folder.rstrip('/')}/"
-        if self._listed and self._listed[0] == commit:
-            return [entry for entry in self._listed[1] if entry.path.startswith(above)]
+        if commit in self._listed:
+            return [entry for entry in self._listed[commit] if entry.path.startswith(above)]
         said = self.call("ls-tree", "-r", "-z", "--full-tree", commit, *(("--", above) if above else ()))
         found = [Entry.read(line) for line in said.decode(errors="surrogateescape").split("\0") if line]
         if not above:
-            self._listed = commit, tuple(found)
+            if len(self._listed) == KEPT_LISTS:
+                del self._listed[next(iter(self._listed))]
+            self._listed[commit] = tuple(found)
         return found
 
     def tree_bytes(self, commit: CommitId) -> int:
