@@ -44,21 +44,21 @@ def names_folder(text: str, path: str) -> bool:
 def _by_proc() -> Iterator[str]:
     for name in os.listdir(processes.PROC):
         if name.isdigit():
-            yield from _facts_of(processes.PROC / name)
+            yield from _facts_of(f"{processes.PROC}/{name}")
 
 
-def _facts_of(process: Path) -> Iterator[str]:
+def _facts_of(process: str) -> Iterator[str]:
     """Everything of a process that may name a folder. It may end, or be another user's, at any moment."""
     for link in ("cwd", "exe"):
         with contextlib.suppress(OSError):
-            yield os.readlink(process / link)
+            yield os.readlink(f"{process}/{link}")
     for file in ("cmdline", "environ", "maps"):
-        with contextlib.suppress(OSError):
-            yield (process / file).read_text(errors="surrogateescape")
+        with contextlib.suppress(OSError), open(f"{process}/{file}", "rb") as opened:
+            yield os.fsdecode(opened.read())
     with contextlib.suppress(OSError):
-        for number in os.listdir(process / "fd"):
+        for number in os.listdir(f"{process}/fd"):
             with contextlib.suppress(OSError):
-                yield os.readlink(process / "fd" / number)
+                yield os.readlink(f"{process}/fd/{number}")
 
 
 def _by_tools(folders: Collection[str]) -> Iterator[str]:
