@@ -149,6 +149,10 @@ class SimulatedHost:
             self.live_release = release
         return []
 
+    def tidy(self) -> list[str]:
+        self.calls.append("tidy")
+        return []
+
     # --- restarts -----------------------------------------------------------------------
 
     def daemon_runs(self) -> bool:

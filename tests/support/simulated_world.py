@@ -233,6 +233,9 @@ class World:
         self._at("activate")
         return []
 
+    def tidy(self) -> list[str]:
+        return []
+
     # --- the daemon ---------------------------------------------------------------------
 
     def start_daemon(self) -> None:

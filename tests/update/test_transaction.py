@@ -317,3 +317,23 @@ def test_data_that_could_not_be_kept_is_no_snapshot_to_go_back_to(host: Simulate
     with pytest.raises(NoSnapshot):
         host.transaction().rollback(REQUEST, with_data=True)
     assert host.live_release.commit == commit_of("b")
+
+
+# --- room -----------------------------------------------------------------------------------
+
+
+def test_room_is_made_when_the_host_has_arrived_and_nobody_waits_any_more(host: SimulatedHost) -> None:
+    """lessons.md L24"""
+    host.transaction().update(REQUEST)
+    assert host.calls.index("restart") < host.calls.index("tidy")
+    host.calls.clear()
+    host.target = None
+    assert host.transaction().update(REQUEST).outcome == "up_to_date"
+    assert "tidy" in host.calls, "what a kill left is removed too"
+
+
+def test_while_something_is_owed_nothing_is_removed(host: SimulatedHost) -> None:
+    host.mode, host.daemon = "exit", True
+    assert host.transaction().update(REQUEST).outcome == "waiting"
+    host.gates["install"] = [Waiting("idle", "a job runs", START)]
+    assert "tidy" not in host.calls

@@ -1,7 +1,7 @@
 """By which tag a release is known here, and which object that tag was when it was first seen.
 
-A release that nobody resolved just now, as on a way back or by an order for a commit, has no tag with it: then
-it is known by its version's, when this host has seen one that names its very commit.
+A release that nobody resolved just now, as on a way back or by an order for a commit, has no tag with it:
+then it is known by its version's, when this host has seen one that names its very commit.
 """
 
 from __future__ import annotations

@@ -47,3 +47,7 @@ class NamedInPlace(Struct, frozen=True, dict=True):
     def activate(self, release: Release) -> list[str]:
         """See `InPlace`."""
         return self.in_place.activate(release)
+
+    def tidy(self) -> list[str]:
+        """Nothing: there is one tree, and it is in use."""
+        return []

@@ -58,6 +58,10 @@ class Layout(Protocol):
         """Makes the release the one that a start of the daemon loads; returns what people should know."""
         ...
 
+    def tidy(self) -> list[str]:
+        """Makes room, now that nobody waits; returns what people should know, and never fails."""
+        ...
+
 
 class Environment(Protocol):
     """The dependencies that a release runs with."""

@@ -23,6 +23,10 @@ from newleaf.update.parts import REPAIR, ROLLBACK, UPDATE, Parts
 _INSTALLED = (State.RESTART, State.CONFIRM, State.DONE)
 
 
+ARRIVED = ("updated", "ok", "up_to_date")
+"""Outcomes after which the host is where it should be."""
+
+
 class Transaction(Struct):
     """Brings the host to its target, or back. `suspended` says why this host does nothing now."""
 
@@ -35,6 +39,9 @@ class Transaction(Struct):
 
         Raises: UsageError, and InconsistentError where records cannot be relied on; nothing was begun then.
         """
+        return self._tidied(self._update(request))
+
+    def _update(self, request: Request) -> Result:
         begun = self._finish_what_is_open(request)
         if begun is not None:
             return begun
@@ -81,6 +88,9 @@ class Transaction(Struct):
         another one is named.
         Raises: NoWayBack, NoSnapshot, and what resolving gives reason to.
         """
+        return self._tidied(self._roll_back(request, with_data=with_data))
+
+    def _roll_back(self, request: Request, *, with_data: bool) -> Result:
         undone = self._undo_what_is_open(request, with_data=with_data)
         if undone and (request.to is None or undone.outcome != "ok"):
             return undone
@@ -101,6 +111,15 @@ class Transaction(Struct):
         if owed is None or owed.state not in (State.RESTART, State.CONFIRM):
             return None
         return Attempt(self.parts, request).give_up(reason)
+
+    def _tidied(self, result: Result) -> Result:
+        """The result, once room is made: after the restart, so that nobody waits for it."""
+        if result.outcome not in ARRIVED or self.parts.journal.open_attempt:
+            return result
+        notes = self.parts.layout.tidy()
+        for note in notes:
+            self.parts.reporter.line(note)
+        return result._replace(notes=(*result.notes, *notes))
 
     def _way_back(self, request: Request, live: Release) -> Release | None:
         if request.to is None:

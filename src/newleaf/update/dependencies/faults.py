@@ -66,11 +66,21 @@ def _loss(environment: Path, mark: Mark | None) -> str | None:
     return first_half_installed(environment)
 
 
+def configured_version(environment: Path) -> str | None:
+    """The version of its Python that uv wrote into the environment's pyvenv.cfg."""
+    return _configured(environment / "pyvenv.cfg", "version_info")
+
+
 def _home(configuration: Path) -> Path | None:
     """The folder of the Python that an environment was made with, by its pyvenv.cfg."""
+    home = _configured(configuration, "home")
+    return Path(home) if home else None
+
+
+def _configured(configuration: Path, name: str) -> str | None:
     try:
         lines = configuration.read_text(errors="replace").splitlines()
     except OSError:
         return None
     values = (line.partition("=") for line in lines)
-    return next((Path(value.strip()) for key, _, value in values if key.strip() == "home"), None)
+    return next((value.strip() for key, _, value in values if key.strip() == name), None)

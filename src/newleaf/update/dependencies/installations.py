@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from newleaf.core.dependencies.install_errors import InstallFailed
 from newleaf.update.dependencies.asides import Aside
+from newleaf.update.dependencies.faults import configured_version
 from newleaf.update.dependencies.fingerprints import Mark, write_mark
 from newleaf.update.dependencies.installers import Installer
 from newleaf.update.dependencies.inventories import first_loss, kept_packages
@@ -54,7 +55,9 @@ class Installation(Struct, frozen=True):
         """
         try:
             self._bring()
-            self.venv.finish()
+            # uv has just asked that Python itself, and a preflight is going to run it.
+            is_known = self.venv.needs.kind is Kind.UV
+            self.venv.finish(version=configured_version(self.venv.path) if is_known else None)
         except BaseException:
             shutil.rmtree(self.venv.path, ignore_errors=True)
             raise

@@ -87,16 +87,17 @@ class Venv(Struct, frozen=True):
         """
         write_mark(self.mark_path, Mark("installing", os.path.realpath(self.path), {}))
 
-    def finish(self, *, sync: bool = True) -> None:
+    def finish(self, *, sync: bool = True, version: str | None = None) -> None:
         """Notes a success. What the mark vouches for is on the disk first (`sync`): a power cut may follow.
 
+        The environment's Python is asked for its `version`, unless that is known.
         Raises: InstallFailed, DiskFull, NewerSchema.
         """
         place, parts, moving = os.path.realpath(self.path), dict(self.needs.parts), self.needs.moving
         if self.is_optional:
             write_mark(self.beside, Mark("installed", place, parts))
             return
-        interpreter = describe_interpreter(self.path, self.require_python().version)
+        interpreter = describe_interpreter(self.path, version or self.require_python().version)
         hide_from_git(self.path)
         if sync:
             os.sync()

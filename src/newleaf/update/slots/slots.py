@@ -98,9 +98,17 @@ class Slots(Struct):
             if led_to:
                 files.replace_link(places.previous, led_to)
             files.replace_link(places.current, target)
-        self._notes += self.pruning.prune(release.commit)
         notes, self._notes = self._notes, []
         return list(dict.fromkeys(notes))
+
+    def tidy(self) -> list[str]:
+        """Removes what nobody needs any more, and what a kill left; returns what to know. Never fails."""
+        live = self.places.commit_of(self.places.current)
+        try:
+            self.places.prepare()
+        except OSError as error:
+            return [f"no room was made: {error}"]
+        return self.pruning.prune(live) if live else []
 
     # --- one release --------------------------------------------------------------------
 
