@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -113,6 +114,16 @@ def test_what_a_killed_writer_left_is_removed_and_a_living_ones_is_not(tmp_path:
         path.write_text("")
     files.prepare_state_directory(tmp_path)
     assert names_in(tmp_path) == [".notes.tmp", living.name]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one_of_that_file(tmp_path: Path) -> None:
+    """Also where nobody prepares the folder: an environment's mark, the record of a move."""
+    for name in (".mark.json", "move.json"):
+        run_killed_at(3, lambda name=name: files.write_whole(tmp_path / name, b"x"))  # type: ignore[misc]
+    assert len(names_in(tmp_path)) == 2
+    files.write_whole(tmp_path / ".mark.json", b"x")
+    (left,) = [name for name in names_in(tmp_path) if name != ".mark.json"]
+    assert left.startswith(".move.json.")
 
 
 def test_two_threads_write_one_file_without_harm(tmp_path: Path) -> None:
@@ -244,6 +255,23 @@ def test_a_file_whose_first_writer_was_killed_before_its_fsync_has_a_name_that_l
         disk.cut_power(Random(seed))
         assert [line["number"] for line in files.read_lines(path)] == [1, 2]
     disk.close()
+
+
+@pytest.mark.parametrize("refused", ["journal.jsonl", ""])
+def test_a_line_that_cannot_be_synced_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """Whoever is told that a move could not be written must not find it written by the next start."""
+    path = tmp_path / "journal.jsonl"
+
+    def refuse(event: str, about: Path) -> None:
+        if event == "fsync" and about.name == (refused or tmp_path.name):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "observe", refuse)
+    with pytest.raises(StateDirectoryUnwritable):
+        files.append_line(path, {"number": 1})
+    assert path.read_bytes() == b""
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"schema":1,"state":"fetch"}', b"\x00" * 5000, b"x" * 200_000])

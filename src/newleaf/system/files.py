@@ -54,6 +54,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
         try:
             observe("write", path)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            remove_leftovers(path.parent, path.name)
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
             with open(os.open(temporary, flags, mode), "wb") as file:
@@ -95,7 +96,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Appends one JSON line and fsyncs it; a torn last line left by a kill is cut off first.
+    """Appends one JSON line and fsyncs it, or nothing; a torn last line left by a kill is cut off first.
 
     Raises: DiskFull, FileLimited, StateDirectoryUnwritable.
     """
@@ -111,9 +112,13 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
             if whole == 0:
                 # Before the line: who finds one there, left by a killed process, may rely on the file's name.
                 sync_folder(path.parent)
-            _write_or_undo(descriptor, line, whole)
-            observe("fsync", path)
-            _sync(descriptor)
+            try:
+                _write_all(descriptor, line)
+                observe("fsync", path)
+                _sync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, whole)
+                raise
         finally:
             os.close(descriptor)
 
@@ -291,15 +296,10 @@ def _read(path: Path) -> bytes | None:
         os.close(descriptor)
 
 
-def _write_or_undo(descriptor: int, line: bytes, length_before: int) -> None:
-    """Writes the whole line, or nothing."""
+def _write_all(descriptor: int, line: bytes) -> None:
     unwritten = memoryview(line)
-    try:
-        while unwritten:
-            unwritten = unwritten[os.write(descriptor, unwritten) :]
-    except OSError:
-        os.ftruncate(descriptor, length_before)
-        raise
+    while unwritten:
+        unwritten = unwritten[os.write(descriptor, unwritten) :]
 
 
 def _sync(descriptor: int) -> None:
@@ -311,9 +311,9 @@ def _sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files of processes that were killed while they wrote."""
-    for path in folder.glob(f".*{TEMPORARY}"):
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Removes the temporary files of processes that were killed while they wrote (the file called `name`)."""
+    for path in folder.glob(f".{name}.*{TEMPORARY}"):
         writer = path.name.split(".")[-3]
         with contextlib.suppress(OSError, ValueError):
             try:
