@@ -186,7 +186,7 @@ class SimulatedHost:
         self.calls.append("let jobs go")
 
     def release(self) -> None:
-        self.calls.append("release")
+        self.called("release")
 
     def publish(self, status: Status) -> None:
         self.statuses.append(status)

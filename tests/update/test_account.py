@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.records import Waiting
+from newleaf.core.records import Status, Waiting
+from newleaf.core.release import Release
 from newleaf.core.requests import Request
 from newleaf.core.states import State
 from newleaf.update.account import Account
 from newleaf.update.history import History
-from tests.support.simulated_host import START, SimulatedFailure, SimulatedHost, commit_of, release_of
+from tests.support.simulated_host import START, Killed, SimulatedFailure, SimulatedHost, commit_of, release_of
 
 
 @pytest.fixture
@@ -72,3 +73,65 @@ def test_a_rollback_has_no_migrations_before_it(host: SimulatedHost) -> None:
     parts.journal.begin("a-9", release_of("b"), release_of("a"), State.FETCH, kind="rollback")
     host.applied.clear()
     assert Account(parts).pending.names == ()
+
+
+# --- an end that was not told ---------------------------------------------------------------
+
+
+def killed_while_telling(host: SimulatedHost, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    """An update that closed its attempt, and died before it had published so."""
+    publish = SimulatedHost.publish
+
+    def die(self: SimulatedHost, status: Status) -> None:
+        if status.status == word:
+            raise Killed
+        publish(self, status)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SimulatedHost, "publish", die)
+        with pytest.raises(Killed):
+            host.transaction().update(Request())
+
+
+@pytest.mark.parametrize("moment", ["publish", "release"])
+def test_a_failure_that_a_kill_left_untold_is_told_by_the_next_update(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """lessons.md L3, L5"""
+    host.migrations, host.declared = ("1",), True
+    host.fails["migrate 1"] = SimulatedFailure(step="migrate")
+    if moment == "publish":
+        killed_while_telling(host, monkeypatch, "rolled_back")
+    else:
+        host.kill_at = moment
+        with pytest.raises(Killed):
+            host.transaction().update(Request())
+    assert host.transaction().update(Request()).outcome == "held"
+    assert host.words[-1] == "rolled_back"
+    assert host.statuses[-1].error == "migrate failed, as told"
+    (entry,) = host.history.entries()
+    assert (entry.outcome, entry.line["errors"][0]["message"]) == ("rolled_back", "migrate failed, as told")
+
+
+@pytest.mark.parametrize("reported", [None, release_of("b", "1.1.0")])
+def test_an_arrival_that_a_kill_left_untold_is_told_by_the_next_update(
+    host: SimulatedHost, reported: Release | None
+) -> None:
+    """lessons.md L3, L34: the restart counts, and `rollback` knows the way back."""
+    host.kill_at, host.reported = "release", reported
+    with pytest.raises(Killed):
+        host.transaction().update(Request())
+    assert host.transaction().update(Request()).outcome == "up_to_date"
+    (entry,) = host.history.entries()
+    assert (entry.outcome, entry.restarted) == ("updated", True)
+    assert entry.confirmed is (True if reported else None)
+    assert host.words[-1] == ("deployed" if reported else "restarting")
+    assert host.transaction().rollback(Request(), with_data=False).outcome == "ok"
+
+
+def test_what_was_told_is_told_once(host: SimulatedHost) -> None:
+    host.transaction().update(Request())
+    said = list(host.words)
+    host.transaction().update(Request())
+    assert host.words == said
+    assert len(host.history.entries()) == 1

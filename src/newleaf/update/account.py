@@ -10,9 +10,11 @@ from newleaf.core.errors import NewleafError
 from newleaf.core.ports import Pending
 from newleaf.core.records import AttemptRecord, Result, Status, StepReport, Waiting, stamp
 from newleaf.core.states import State
-from newleaf.update.parts import UPDATE, Parts, TargetParts
+from newleaf.update.parts import REPAIR, ROLLBACK, UPDATE, Parts, TargetParts
 
 _END_WORDS = {State.ROLLED_BACK: "rolled_back", State.INCONSISTENT: "inconsistent"}
+_UNTOLD = (State.SUPERSEDED, State.DISCARDED)
+_DONE_OUTCOMES = {UPDATE: "updated", ROLLBACK: "ok", REPAIR: "up_to_date"}
 
 
 class Account(Struct):
@@ -91,20 +93,49 @@ class Account(Struct):
         return self.result(outcome, errors=(error.as_record(),))
 
     def ends(self, state: State, outcome: str, *errors: dict[str, Any]) -> Result:
-        """The attempt has failed: it is closed, remembered and published."""
+        """The attempt has failed: it is closed, published and remembered."""
         self.parts.journal.append(state)
         result = self.result(outcome, errors=errors)
+        self._publish_failure(result)
         self.remember(result)
-        first = str(errors[0]["message"]) if errors else None
-        self.publish(_END_WORDS.get(state, "update_failed"), error=first)
         return result
+
+    def tell_end(self) -> None:
+        """Tells how the last attempt ended, where its process was killed after it had closed it (lessons.md L3).
+
+        The line of the history is written last of all: where it is, all else was told.
+        """
+        last = self.parts.journal.last
+        if last is None or last.is_open or last.state in _UNTOLD or self._is_remembered(last.id):
+            return
+        running, cause = self.parts.restarts.running(), last.detail.get("error")
+        if last.state is not State.DONE:
+            errors = (cause,) if isinstance(cause, dict) else ()
+            result = self.result(str(last.state), errors=errors)
+            self._publish_failure(result)
+            self.remember(result)
+            return
+        has_reported = running is not None and running.commit == last.target.commit
+        if self.kind != REPAIR:
+            self.publish("deployed" if has_reported else "restarting")
+        result = self.result(_DONE_OUTCOMES[self.kind], confirmed=True if has_reported else None)
+        self.remember(result, restarted=last.at(State.RESTART) is not None)
+
+    def _publish_failure(self, result: Result) -> None:
+        first = str(result.errors[0]["message"]) if result.errors else None
+        self.publish(_END_WORDS.get(self.record.state, "update_failed"), error=first)
+
+    def _is_remembered(self, attempt: str) -> bool:
+        """Whether the attempt's own line is in the history; a report of the daemon alone has no durations."""
+        return any(e.attempt == attempt and "durations" in e.line for e in self.parts.history.entries())
 
     def deny(self, why: str) -> None:
         """Remembers that the target failed here."""
         self.parts.decisions.deny(self.record.target.commit, why, self.record.id, self.parts.now())
 
     def remember(self, result: Result, *, restarted: bool = False) -> None:
-        """Writes the line of the history, and gives back what the attempt had taken."""
+        """Gives back what the attempt had taken, and writes the line of the history."""
+        self.parts.gates.release()
         record = self.record
         line = {
             "attempt": record.id,
@@ -122,4 +153,3 @@ class Account(Struct):
             "notes": list(result.notes),
         }
         self.parts.history.add(line)
-        self.parts.gates.release()

@@ -292,10 +292,10 @@ class Attempt:
         account = self._account
         self._parts.journal.append(State.DONE)
         result = account.result("ok" if account.kind == ROLLBACK else "updated", confirmed=confirmed)
-        account.remember(result, restarted=not restarted.skipped)
         if confirmed:
             self._parts.clear_signal()
         account.publish("deployed" if confirmed else "restarting")
+        account.remember(result, restarted=not restarted.skipped)
         return result
 
     def _deny_what_is_left(self) -> None:

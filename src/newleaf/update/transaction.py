@@ -17,6 +17,7 @@ from newleaf.core.records import AttemptRecord, Result, Status, StepReport
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
 from newleaf.core.states import BESIDE, OWED, State
+from newleaf.update.account import Account
 from newleaf.update.attempt import Attempt
 from newleaf.update.parts import REPAIR, ROLLBACK, UPDATE, Parts
 
@@ -39,6 +40,7 @@ class Transaction(Struct):
 
         Raises: UsageError, and InconsistentError where records cannot be relied on; nothing was begun then.
         """
+        Account(self.parts).tell_end()
         return self._tidied(self._update(request))
 
     def _update(self, request: Request) -> Result:
@@ -88,6 +90,7 @@ class Transaction(Struct):
         another one is named.
         Raises: NoWayBack, NoSnapshot, and what resolving gives reason to.
         """
+        Account(self.parts).tell_end()
         return self._tidied(self._roll_back(request, with_data=with_data))
 
     def _roll_back(self, request: Request, *, with_data: bool) -> Result:
