@@ -378,6 +378,25 @@ def test_killed_for_ever_at_one_step_it_stops_by_itself(host: SimulatedHost) -> 
     assert host.transaction().update(REQUEST).outcome != "updated"
 
 
+@pytest.mark.parametrize("step", ["fetch", "verify", "stage"])
+def test_killed_for_ever_beside_the_live_release_it_stops_by_itself(host: SimulatedHost, step: str) -> None:
+    """Promise 5: each attempt is begun anew, and their number is bounded all the same."""
+    outcomes = []
+    for _ in range(60):
+        host.kill_at = step
+        try:
+            outcomes.append(host.transaction().update(REQUEST).outcome)
+        except Killed:
+            continue
+        break
+    assert outcomes == ["inconsistent"]
+    host.kill_at = None
+    assert host.transaction().update(REQUEST).outcome == "held"
+    assert host.live_release == release_of("a", "1.0.0")
+    host.target = release_of("c", "1.2.0")
+    assert host.transaction().update(REQUEST).outcome == "updated"
+
+
 def test_owed_dependencies_are_installed_though_nothing_is_new(host: SimulatedHost) -> None:
     """lessons.md L13"""
     host.target, host.dependencies = None, "half"

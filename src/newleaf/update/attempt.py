@@ -24,7 +24,7 @@ from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.releases.slot_errors import PreflightFailed
 from newleaf.core.requests import Request
-from newleaf.core.states import State
+from newleaf.core.states import MAX_RECORDS, State
 from newleaf.system import files
 from newleaf.update.account import Account
 from newleaf.update.parts import REPAIR, ROLLBACK, Parts
@@ -76,6 +76,14 @@ class Attempt:
         if account.record.is_open or result.errors[1:]:
             return result
         return result._replace(outcome="ok", start=result.target, target=result.start, errors=())
+
+    def discard(self) -> Result | None:
+        """Drops what was killed before it touched anything; a Result where that has happened too often."""
+        records = self._parts.journal.records_beside
+        if records >= MAX_RECORDS:
+            return self._ended_by(TooManyRecords(records=records))
+        self._parts.journal.append(State.DISCARDED)
+        return None
 
     def give_up(self, reason: str) -> Result:
         """Goes back, with the data, because the release did not stay healthy; it is denied.

@@ -1,7 +1,8 @@
 """The journal: every move of every attempt, written before it is made.
 
 Rules: append only, fsynced; a torn last line is cut off; one attempt is open at a time; the
-table of `core.states` decides what may follow; records per attempt are bounded. Old attempts are dropped by
+table of `core.states` decides what may follow; records per attempt are bounded, and so are attempts at one
+target that are killed again and again before they touch anything. Old attempts are dropped by
 rewriting the file whole, between attempts only.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from newleaf.core.errors import CorruptFile
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.release import Release
-from newleaf.core.states import State, advance
+from newleaf.core.states import BESIDE, State, advance
 from newleaf.system import files
 
 COMPACT_BYTES = 64 * 1024
@@ -48,6 +49,20 @@ class Journal:
     def attempts(self) -> tuple[AttemptRecord, ...]:
         """All attempts that the journal still has, oldest first."""
         return tuple(self._attempts)
+
+    @property
+    def records_beside(self) -> int:
+        """The records of the last attempt, and of those at the same target directly before it that were killed
+        while all was untouched: one story, which is bounded as one attempt is.
+        """
+        count = 0
+        for attempt in self._attempts[::-1]:
+            states = [record.state for record in attempt.records[-2:]]
+            was_killed = states[-1] is State.DISCARDED and states[0] in BESIDE
+            if count and not (was_killed and attempt.target.commit == self._attempts[-1].target.commit):
+                break
+            count += len(attempt.records)
+        return count
 
     def begin(
         self, attempt: str, start: Release, target: Release, state: State, **detail: Any

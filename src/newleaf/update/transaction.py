@@ -146,10 +146,8 @@ class Transaction(Struct):
         owed = self.parts.journal.open_attempt
         if owed is None or owed.state in OWED:
             return None
-        if owed.state in BESIDE:
-            self.parts.journal.append(State.DISCARDED)
-            return None
-        return Attempt(self.parts, request).walk()
+        attempt = Attempt(self.parts, request)
+        return attempt.discard() if owed.state in BESIDE else attempt.walk()
 
     def _has_rollback_waiting(self) -> bool:
         """Whether a person's way back waits for the gates: no channel is asked whether it still holds."""
