@@ -26,5 +26,3 @@ def table() -> Table:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Every worker writes the table from the rows that are there: the last one writes it whole."""
     Table.of_this_run().write()
-
-

@@ -25,7 +25,19 @@ from newleaf.system import commands, files
 
 BEGIN = "begin"
 """The state before this process has written a record of its own, unless an attempt was open already."""
-OPEN = ("fetch", "verify", "stage", "wait", "snapshot", "install", "migrate", "activate", "restart", "confirm", "revert")
+OPEN = (
+    "fetch",
+    "verify",
+    "stage",
+    "wait",
+    "snapshot",
+    "install",
+    "migrate",
+    "activate",
+    "restart",
+    "confirm",
+    "revert",
+)
 CHANGING = (
     "git fetch",
     "git read-tree",

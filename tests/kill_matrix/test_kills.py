@@ -119,6 +119,4 @@ def without_waiting(words: list[str]) -> list[str]:
 
 def row(story: Story, struck: str, outcome: str | None = None) -> Row:
     told = outcome or story.answers[-2].outcome
-    return Row(
-        story.host.layout, story.base.scenario.name, struck, story.told(), told, story.seconds
-    )
+    return Row(story.host.layout, story.base.scenario.name, struck, story.told(), told, story.seconds)

@@ -27,6 +27,8 @@ import newleaf
 stop = []
 signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
 newleaf.ready()
+with open(os.path.expanduser("~/serving"), "w") as serving:
+    serving.write(str(os.getpid()))
 flag = os.path.join(os.environ["NEWLEAF_STATE_DIR"], "restart-requested")
 while not stop:
     if os.path.exists(flag):
@@ -208,6 +210,10 @@ class Deployment:
         path = self.state / "daemon.pid"
         wait_until(lambda: path.exists() and self.record("daemon.pid")["pid"] == process.pid)
         wait_until((self.state / "status.json").exists)
+        if "~/serving" in (self.app / "daemon.py").read_text():
+            # Only then is everything told: the pid comes first, the history's line later.
+            serving = self.home / "serving"
+            wait_until(lambda: serving.exists() and serving.read_text() == str(process.pid))
         return process
 
 

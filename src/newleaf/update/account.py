@@ -101,7 +101,7 @@ class Account(Struct):
         return result
 
     def tell_end(self) -> None:
-        """Tells how the last attempt ended, where its process was killed after it had closed it (lessons.md L3).
+        """Tells how the last attempt ended, where its process was killed once it had closed it (L3).
 
         The line of the history is written last of all: where it is, all else was told.
         """

@@ -52,8 +52,10 @@ class Journal:
 
     @property
     def records_beside(self) -> int:
-        """The records of the last attempt, and of those at the same target directly before it that were killed
-        while all was untouched: one story, which is bounded as one attempt is.
+        """How many records the last attempt has, with those directly before it that led nowhere.
+
+        Attempts at the same target that were killed while all was untouched are one story with it, which is
+        bounded as one attempt is.
         """
         count = 0
         for attempt in self._attempts[::-1]:
