@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_files_links_and_executables_are_written_as_committed(place: Place) -> N
 
 
 def test_strange_names_are_written_and_found_again(place: Place) -> None:
-    """A newline, quotes, what git could take for an option, a last carriage return, bytes that are no text."""
+    """Newline, quotes, what git could take for an option, a last carriage return, bytes that are no text."""
     commit = place.write(STRANGE)
     assert set(place.look()) == set(STRANGE)
     assert place.writer.holds(commit, place.folder)
@@ -186,7 +187,12 @@ def become_a_file(path: Path) -> None:
     path.write_text("deep/er")
 
 
-DAMAGES = {
+def become_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "content": ("app.py", lambda path: path.write_text("two\n")),
     "emptied": ("app.py", lambda path: path.write_text("")),
     "gone": ("app.py", Path.unlink),
@@ -194,7 +200,7 @@ DAMAGES = {
     "no longer executable": ("run.sh", lambda path: path.chmod(0o644)),
     "a folder in its place": ("app.py", replace_by_folder),
     "a link in its place": ("app.py", become_a_link),
-    "a pipe in its place": ("empty", lambda path: (path.unlink(), os.mkfifo(path))),
+    "a pipe in its place": ("empty", become_a_pipe),
     "a link that leads elsewhere": ("link", lead_elsewhere),
     "a link that became a file": ("link", become_a_file),
     "a file in the place of its folder": ("deep/up", lambda path: shutil.rmtree(path.parent)),
