@@ -161,7 +161,9 @@ def test_processes_are_looked_at_only_when_something_would_go(
 # --- what is used -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["stands in it", "started from its environment", "named in its arguments", "variable"])
+@pytest.mark.parametrize(
+    "how", ["stands in it", "started from its environment", "named in its arguments", "variable"]
+)
 def test_a_release_that_a_process_uses_goes_once_the_process_has_ended(host: SlotHost, how: str) -> None:
     """lessons.md L24: nothing is taken from under a daemon, nor is its environment."""
     releases = add_many(host, 4)
