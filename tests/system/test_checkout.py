@@ -9,7 +9,7 @@ import pytest
 from newleaf.core.adoption.findings import CheckoutFacts, GitSetting
 from newleaf.core.errors import CommandFailed
 from newleaf.core.releases.git_errors import NotACheckout
-from newleaf.system.checkout import count_unpushed, git_version, read_checkout
+from newleaf.system.checkout import count_unpushed, git_version, list_untracked, read_checkout
 from newleaf.system.commands import Runner
 from tests.support.repositories import Checkout, Link, Remote, git_environment
 
@@ -215,3 +215,32 @@ def test_the_version_of_git_is_read() -> None:
     assert version > (2, 0)
     said = subprocess.run(["git", "version"], capture_output=True, text=True, check=True).stdout
     assert said.startswith("git version " + ".".join(map(str, version)))
+
+
+def untracked(checkout: Checkout) -> tuple[str, ...]:
+    return list_untracked(checkout.path, Runner(), git_environment(checkout.path.parent))
+
+
+def test_what_git_does_not_track_is_listed_ignored_or_not(checkout: Checkout) -> None:
+    assert untracked(checkout) == ()
+    checkout.write(".git/info/exclude", ".env\n/data/\n")
+    for name in (".env", "data/deep/x", "notes.txt", "b/mine.txt", "new/er/y", "new\nline"):
+        checkout.write(name, "x")
+    assert untracked(checkout) == (".env", "b/mine.txt", "data", "new", "new\nline", "notes.txt")
+
+
+def test_of_a_folder_with_ignored_and_other_files_all_is_listed(checkout: Checkout) -> None:
+    checkout.write(".git/info/exclude", "*.db\n")
+    checkout.write("mixed/a.db", "x")
+    checkout.write("mixed/b.txt", "x")
+    checkout.write("b/c.db", "x")
+    found = untracked(checkout)
+    assert "b/c.db" in found
+    assert "mixed" in found
+
+
+def test_looking_for_what_is_untracked_changes_nothing(checkout: Checkout) -> None:
+    checkout.write("notes.txt", "x")
+    before = {path: path.stat().st_mtime_ns for path in checkout.path.rglob("*")}
+    untracked(checkout)
+    assert {path: path.stat().st_mtime_ns for path in checkout.path.rglob("*")} == before

@@ -194,3 +194,67 @@ def test_a_copy_is_synced_before_it_takes_its_place(
     monkeypatch.setattr(os, "fsync", lambda _descriptor: seen.append("synced"))
     copies.replace_by_copy(tmp_path / "live", source)
     assert seen == ["copy", "synced", "rename", "fsync", "synced"]
+
+
+def test_a_folder_is_copied_whole_with_its_links_and_modes(tmp_path: Path) -> None:
+    make_tree(tmp_path / "tree")
+    (tmp_path / "tree" / "inner").chmod(0o750)
+    os.mkfifo(tmp_path / "tree" / "pipe")
+    copies.copy_whole(tmp_path / "tree", tmp_path / "copy")
+    assert look(tmp_path / "copy") == look(tmp_path / "tree") == {"inner/file": "text", "link": "nowhere"}
+    assert (tmp_path / "copy" / "inner").stat().st_mode & 0o777 == 0o750
+    assert not (tmp_path / "copy" / "pipe").exists()
+
+
+def test_a_file_or_a_link_is_copied_whole_too(source: Path, tmp_path: Path) -> None:
+    copies.copy_whole(source, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+    (tmp_path / "link").symlink_to("nowhere")
+    copies.copy_whole(tmp_path / "link", tmp_path / "link2")
+    assert os.readlink(tmp_path / "link2") == "nowhere"
+
+
+def test_files_are_copied_by_whoever_knows_how(tmp_path: Path) -> None:
+    def write_own(_source: Path, target: Path) -> None:
+        target.write_text("own")
+
+    make_tree(tmp_path / "tree")
+    copies.copy_whole(tmp_path / "tree", tmp_path / "copy", write_own)
+    assert look(tmp_path / "copy") == {"inner/file": "own", "link": "nowhere"}
+
+
+def test_killed_anywhere_half_of_a_copy_is_never_seen(tmp_path: Path) -> None:
+    """design.md promise 5."""
+    make_tree(tmp_path / "tree")
+    number, killed = 0, True
+    while killed:
+        number += 1
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        killed = run_killed_at(number, lambda: copies.copy_whole(tmp_path / "tree", tmp_path / "copy"))
+        if (tmp_path / "copy").exists():
+            assert look(tmp_path / "copy") == look(tmp_path / "tree")
+        else:
+            copies.copy_whole(tmp_path / "tree", tmp_path / "copy")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "tree"]
+    assert number > 4
+
+
+def test_what_is_moved_aside_takes_the_first_free_name(tmp_path: Path) -> None:
+    for text in ("one", "two", "three"):
+        (tmp_path / "file").write_text(text)
+        copies.move_aside(tmp_path / "file", tmp_path / "left" / "deep" / "file")
+    found = {path.name: path.read_text() for path in (tmp_path / "left" / "deep").iterdir()}
+    assert found == {"file": "one", "file.2": "two", "file.3": "three"}
+    assert (tmp_path / "left" / "deep").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_removed_whole_is_a_file_a_link_or_a_folder(tmp_path: Path) -> None:
+    """threats.md T20: what a link leads to stays."""
+    make_tree(tmp_path / "tree")
+    make_tree(tmp_path / "other")
+    (tmp_path / "way").symlink_to("other")
+    (tmp_path / "file").write_text("")
+    for name in ("tree", "way", "file", "nothing"):
+        copies.remove_whole(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert look(tmp_path / "other") == {"inner/file": "text", "link": "nowhere"}

@@ -509,6 +509,62 @@ def test_removal_is_durable(tmp_path: Path, events: list[str]) -> None:
     assert events == ["remove flag", f"fsync {tmp_path.name}"]
 
 
+# --- links and folders ------------------------------------------------------------------
+
+
+def test_a_link_is_made_and_replaced_by_rename(tmp_path: Path, events: list[str]) -> None:
+    link = tmp_path / "current"
+    files.replace_link(link, "releases/a")
+    assert events == ["link current", "rename current", f"fsync {tmp_path.name}"]
+    files.replace_link(link, "releases/b")
+    assert os.readlink(link) == "releases/b"
+    assert names_in(tmp_path) == ["current"]
+
+
+def test_killed_at_any_moment_a_link_leads_to_the_old_or_the_new(tmp_path: Path) -> None:
+    """design.md promise 5: `current` is never missing."""
+    link, seen, number, killed = tmp_path / "current", set(), 0, True
+    link.symlink_to("old")
+    while killed:
+        number += 1
+        files.replace_link(link, "old")
+        killed = run_killed_at(number, lambda: files.replace_link(link, "new"))
+        seen.add(os.readlink(link))
+        files.remove_leftovers(tmp_path)
+        assert names_in(tmp_path) == ["current"]
+    assert (seen, number) == ({"old", "new"}, 4)
+
+
+def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
+    """threats.md T20."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (tmp_path / "current").symlink_to(other)
+    planted = tmp_path / f".current.{os.getpid()}.{threading.get_native_id()}.tmp"
+    planted.symlink_to(other)
+    files.replace_link(tmp_path / "current", "releases/a")
+    assert os.readlink(tmp_path / "current") == "releases/a"
+    assert names_in(other) == []
+
+
+def test_a_link_is_not_put_over_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "current" / "mine").mkdir(parents=True)
+    with pytest.raises(StateDirectoryUnwritable, match="current: "):
+        files.replace_link(tmp_path / "current", "releases/a")
+    assert (tmp_path / "current" / "mine").is_dir()
+
+
+def test_a_folder_is_renamed_durably(tmp_path: Path, events: list[str]) -> None:
+    (tmp_path / "a" / "below").mkdir(parents=True)
+    files.rename_folder(tmp_path / "a", tmp_path / "b")
+    assert events == ["rename b", f"fsync {tmp_path.name}"]
+    assert (tmp_path / "b" / "below").is_dir()
+    (tmp_path / "c" / "full").mkdir(parents=True)
+    with pytest.raises(StateDirectoryUnwritable):
+        files.rename_folder(tmp_path / "b", tmp_path / "c")
+    assert names_in(tmp_path) == ["b", "c"]
+
+
 def test_a_child_that_fails_is_noticed(tmp_path: Path) -> None:
     """The helper of this file tells a failure from a kill."""
     assert run_in_child(lambda: files.write_whole(tmp_path / "x" / "y", b"")) == 1

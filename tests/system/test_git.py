@@ -32,7 +32,7 @@ from newleaf.system.git_environment import Access
 from tests.support.hosts import Host, make_host
 from tests.support.http_server import Answer, Received, serving
 from tests.support.kills import wait_until
-from tests.support.repositories import FIRST_TIME, Link, Remote, Script
+from tests.support.repositories import FIRST_TIME, Content, Link, Remote, Script
 
 MAIN = "refs/heads/main"
 ABSENT = CommitId("1" * 40)
@@ -716,3 +716,11 @@ def test_the_newest_commit_that_touches_a_path_is_found(host: Host) -> None:
     assert host.git.newest_touching(head, ["service", "*"]) == star
     assert host.git.newest_touching(head, ["service"], start=star) is None
     assert host.git.newest_touching(head, ["none"], start=start) is None
+
+
+def test_the_room_that_a_tree_takes_is_the_sum_of_its_files(host: Host) -> None:
+    """lessons.md L24: asked before anything is written."""
+    strange: dict[str, Content] = {"new\nline": "12\n", "caf\udce9": b"\0" * 1000}
+    commit = host.remote.commit({**strange, "deep/run": Script("four"), "link": Link("app.py"), "empty": ""})
+    host.git.fetch({MAIN: commit})
+    assert host.git.tree_bytes(commit) == len("one\n") + 3 + 1000 + 4 + len("app.py")

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from newleaf.core.errors import ProgramMissing
 from newleaf.system import processes
+from newleaf.system.commands import Runner
 from newleaf.system.processes import Holder
 from tests.support.children import python, read_line, started
 from tests.support.kills import wait_until
@@ -286,3 +288,31 @@ def test_look_at_all_processes_is_quick() -> None:
     began = time.monotonic()
     processes.group_members(os.getpgrp(), known(os.getpid()))
     assert time.monotonic() - began < 2.0
+
+
+def test_open_files_are_asked_of_lsof(tmp_path: Path) -> None:
+    if not shutil.which("lsof"):
+        pytest.skip("no lsof here")
+    with (tmp_path / "open.txt").open("w"):
+        assert f"n{tmp_path / 'open.txt'}\n" in (processes.open_files() or "")
+
+
+def test_without_the_programs_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise ProgramMissing(program="lsof")
+
+    monkeypatch.setattr(Runner, "run", missing)
+    assert processes.open_files() is None
+    assert processes.command_lines() is None
+
+
+def test_programs_that_do_not_know_the_question_have_told_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another system's `ps` has no -E: silence is not "nobody"."""
+    for name in ("ps", "lsof"):
+        (tmp_path / name).write_text("#!/bin/sh\necho usage >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert processes.open_files() is None
+    assert processes.command_lines() is None

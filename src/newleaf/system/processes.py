@@ -156,13 +156,14 @@ def holders_by_lsof(path: Path) -> list[Holder]:
 def open_files() -> str | None:
     """What the processes of this user have open, stand in or were started from; None when it is not told."""
     finished = _look(["lsof", "-w", "-n", "-P", "-F", "n", "-u", str(os.geteuid())])
-    return finished.text if finished else None
+    # Nothing at all is no answer: this process is always there to be told of.
+    return (finished.text or None) if finished else None
 
 
 def command_lines() -> str | None:
     """The arguments and variables of every process that `ps` shows them of; None when it is not told."""
     finished = _look(["ps", "-A", "-E", "-ww", "-o", "command="])
-    return finished.text if finished else None
+    return (finished.text or None) if finished else None
 
 
 def _wait_gone(group: int, started: str, patience_seconds: float) -> bool:

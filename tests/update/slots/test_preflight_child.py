@@ -313,6 +313,24 @@ def test_threads_that_are_left_running_do_not_keep_it(app: Path) -> None:
     assert done.stdout == "loaded\n"
 
 
+def test_an_app_that_closes_its_output_is_loaded_all_the_same(app: Path) -> None:
+    for text in ("sys.stdout.close()", "sys.stdout = sys.stderr = None", "os.close(1)"):
+        write(app, "src/shop/core.py", f"import os, sys\nprint('said')\n{text}\n")
+        assert load(app, imported=("shop.core",)).returncode == 0, text
+
+
+def test_the_traceback_comes_after_all_that_was_said(app: Path) -> None:
+    write(app, "src/shop/core.py", "print('said')\nraise ValueError\n")
+    order = json.dumps({"started": None, "script": None, "imported": ["shop.core"]})
+    command = [sys.executable, str(CHILD)]
+    env = {"PYTHONPATH": str(app / "src")}
+    merged = ["sh", "-c", 'exec "$@" 2>&1', "sh", *command]
+    done = subprocess.run(
+        merged, cwd=app, env=env, input=order, text=True, check=False, stdout=subprocess.PIPE
+    )
+    assert done.stdout.startswith("said\nTraceback")
+
+
 def test_the_traceback_begins_with_the_apps_own_code(app: Path) -> None:
     write(app, "src/shop/core.py", "def deep():\n    raise ValueError('bad')\ndeep()\n")
     write(app, "src/shop/__main__.py", "import shop.core\n")
@@ -374,10 +392,12 @@ def test_it_runs_with_other_pythons_that_are_here(app: Path) -> None:
 
 def other_pythons() -> list[str]:
     """Those on PATH that run (a shim of pyenv may lead nowhere), and pyenv's own."""
-    named = filter(None, (shutil.which(f"python3.{minor}") for minor in range(8, 16)))
-    runs = [
-        name
-        for name in named
-        if subprocess.run([name, "-V"], capture_output=True, check=False).returncode == 0
-    ]
-    return runs + [str(path) for path in Path.home().glob(".pyenv/versions/3*/bin/python")]
+    found: list[str] = []
+    for minor in range(8, 16):
+        found += filter(None, [shutil.which(f"python3.{minor}")])
+        found += map(str, Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python"))
+    return list(filter(runs, found))
+
+
+def runs(python: str) -> bool:
+    return subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0

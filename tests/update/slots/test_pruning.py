@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,12 @@ def test_processes_are_looked_at_only_when_something_would_go(
 ) -> None:
     releases = add_many(host, 2)
     looked: list[object] = []
-    monkeypatch.setattr(occupants, "used", lambda folders: looked.append(folders) or set())
+
+    def look(folders: list[Path]) -> set[Path]:
+        looked.append(folders)
+        return set()
+
+    monkeypatch.setattr(occupants, "used", look)
     prune(host, releases[1])
     assert looked == []
     (host.places.environments / "env9").mkdir()
@@ -296,7 +302,7 @@ def test_a_release_that_cannot_be_removed_is_named_and_fails_nothing(
     releases = add_many(host, 5)
     remove = shutil.rmtree
 
-    def refuse(path: Path, **options: bool) -> None:
+    def refuse(path: Path, **options: Any) -> None:
         if releases[0].commit in path.name:
             raise PermissionError(13, "Permission denied", str(path / "theirs"))
         remove(path, **options)

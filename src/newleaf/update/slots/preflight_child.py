@@ -25,6 +25,7 @@ if __name__ == "__main__":
 
 # Only now: none of these may be looked for beside this file.
 import ast  # noqa: E402
+import contextlib  # noqa: E402
 import importlib  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
@@ -141,9 +142,17 @@ def main() -> int:
     try:
         try_all(order)
     except BaseException as error:  # noqa: BLE001 - SystemExit at import is a release that cannot be started
+        flush()
         traceback.print_exception(type(error), error, of_the_app(error.__traceback__))
         return 1
     return 0
+
+
+def flush() -> None:
+    """Lets go of what was printed, unless the app has closed or replaced where it goes."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
 
 
 def of_the_app(trace: TracebackType | None) -> TracebackType | None:
@@ -160,7 +169,6 @@ def of_the_app(trace: TracebackType | None) -> TracebackType | None:
 
 if __name__ == "__main__":
     status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     # Threads that an import has started must not keep this process.
     os._exit(status)
