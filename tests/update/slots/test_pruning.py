@@ -19,7 +19,7 @@ from newleaf.core.releases.retention import Claims
 from newleaf.system import occupants
 from newleaf.update.slots import pruning
 from newleaf.update.slots.pruning import Pruning, kept_note
-from tests.support.slot_hosts import SlotHost, make_slot_host, picture
+from tests.support.slot_layouts import SlotHost, make_slot_host, picture
 
 SLEEP = "import sys; print('ready', flush=True); sys.stdin.read()"
 
@@ -131,9 +131,18 @@ def test_in_a_monorepo_the_link_lies_in_the_apps_folder(host: SlotHost) -> None:
     assert left(host, releases) == ([2, 3], [2, 3])
 
 
-def test_staging_and_activating_make_room(host: SlotHost) -> None:
+def test_staging_makes_room_and_so_does_tidying_up(host: SlotHost) -> None:
     releases = [add(host, number) for number in range(5)]
+    assert left(host, releases) == ([2, 3, 4], [2, 3, 4]), "activating does not: the daemon waits for it"
+    host.layout.tidy()
     assert left(host, releases) == ([3, 4], [3, 4])
+
+
+def test_tidying_up_removes_what_a_kill_left(host: SlotHost) -> None:
+    releases = add_many(host, 2)
+    (host.places.releases / f".old-{'b' * 40}" / "x").mkdir(parents=True)
+    assert host.layout.tidy() == []
+    assert host.names() == {release.commit for release in releases}
 
 
 def test_leftovers_of_a_kill_go(host: SlotHost) -> None:

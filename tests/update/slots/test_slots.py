@@ -23,7 +23,7 @@ from newleaf.system import files
 from newleaf.system.commands import Command, Finished, Runner
 from newleaf.system.tree_writer import TreeWriter
 from tests.support.repositories import Content, Link, Script
-from tests.support.slot_hosts import SlotHost, make_slot_host, picture
+from tests.support.slot_layouts import SlotHost, make_slot_host, picture
 
 FIRST: dict[str, Content] = {
     "app.py": "one\n",

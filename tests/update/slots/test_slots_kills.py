@@ -14,7 +14,7 @@ from newleaf.system import files
 from newleaf.system.commands import Command, Finished, Runner
 from tests.support.kills import run_killed_at
 from tests.support.repositories import Content, Link, Script
-from tests.support.slot_hosts import SlotHost, make_slot_host, picture
+from tests.support.slot_layouts import SlotHost, make_slot_host, picture
 
 FIRST: dict[str, Content] = {
     "app.py": "one\n",
@@ -53,6 +53,7 @@ def move(host: SlotHost, release: Release) -> None:
     layout.stage(release)
     layout.place(release, sideways=False)
     layout.activate(release)
+    layout.tidy()
 
 
 def check_any_kill(original: SlotHost, release: Release, tmp_path: Path, *, is_damaged: bool = False) -> int:
