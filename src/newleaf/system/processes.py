@@ -154,10 +154,14 @@ def holders_by_lsof(path: Path) -> list[Holder]:
 
 
 def open_files() -> str | None:
-    """What the processes of this user have open, stand in or were started from; None when it is not told."""
+    """What the processes of this user have open, stand in or were started from, a line each.
+
+    None when it is not told.
+    """
     finished = _look(["lsof", "-w", "-n", "-P", "-F", "n", "-u", str(os.geteuid())])
     # Nothing at all is no answer: this process is always there to be told of.
-    return (finished.text or None) if finished else None
+    lines = finished.text.splitlines() if finished else ()
+    return "\n".join(line[1:] for line in lines if line.startswith("n")) or None
 
 
 def command_lines() -> str | None:
