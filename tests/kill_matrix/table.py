@@ -52,9 +52,8 @@ class Table:
 
     def add(self, row: Row) -> None:
         """Adds a row, at once whole."""
-        with self._locked():
-            with self._rows.open("a") as file:
-                file.write(json.dumps(row.__dict__) + "\n")
+        with self._locked(), self._rows.open("a") as file:
+            file.write(json.dumps(row.__dict__) + "\n")
 
     def write(self) -> None:
         """Writes the table as far as it has got."""

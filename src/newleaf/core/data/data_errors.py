@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from newleaf.core.errors import CorruptFile, FailedError, InconsistentError, UsageError
+from newleaf.core.output_errors import OutputError
 
 # --- migrations -------------------------------------------------------------------------
 
@@ -52,21 +53,11 @@ class MigrationIrreversible(FailedError):
     cure = "`newleaf rollback --data` restores the data from the snapshot of the update; nothing was run"
 
 
-class MigrationFailed(FailedError):
+class MigrationFailed(OutputError):
     """migration {script} failed: {reason}"""
 
     code = "migration_failed"
     cure = "mend it with a newer commit, or run it again: what is recorded as done is not done twice"
-
-    def as_record(self) -> dict[str, object]:
-        """With the end of what the migration said."""
-        return {**super().as_record(), "lines": list(self.lines)}
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The end of its output, and its traceback."""
-        lines = self.facts.get("lines", ())
-        return tuple(lines) if isinstance(lines, list | tuple) else ()
 
 
 class CorruptMigrationState(CorruptFile):

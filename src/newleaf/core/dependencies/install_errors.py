@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from newleaf.core.errors import FailedError
+from newleaf.core.output_errors import OutputError
 
 
-class InstallFailed(FailedError):
+class InstallFailed(OutputError):
     """the dependencies were not installed: {what} failed: {reason}"""
 
     code = "install_failed"
     cure = "mend it and run newleaf update again; nothing was restarted"
-
-    def as_record(self) -> dict[str, object]:
-        """With the end of what the installer said."""
-        return {**super().as_record(), "lines": list(self.lines)}
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The end of its output, masked; at most 200 lines."""
-        lines = self.facts.get("lines", ())
-        return tuple(lines) if isinstance(lines, list | tuple) else ()
 
 
 class InstallTimedOut(InstallFailed):

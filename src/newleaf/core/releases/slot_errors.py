@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from newleaf.core.errors import FailedError, InconsistentError, UsageError
+from newleaf.core.output_errors import OutputError
 
 
 class NothingDeployed(UsageError):
@@ -47,18 +48,8 @@ class SharedInTheWay(FailedError):
     cure = "correct app.shared or update.state_paths in newleaf.toml, and release again"
 
 
-class PreflightFailed(FailedError):
+class PreflightFailed(OutputError):
     """{name} cannot be started: {what} failed: {reason}"""
 
     code = "preflight_failed"
     cure = "publish a release that mends it; `newleaf allow {commit}` has this one tried again"
-
-    def as_record(self) -> dict[str, object]:
-        """With the end of what was said."""
-        return {**super().as_record(), "lines": list(self.lines)}
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The end of the output, masked; at most 200 lines."""
-        lines = self.facts.get("lines", ())
-        return tuple(lines) if isinstance(lines, list | tuple) else ()
