@@ -166,6 +166,58 @@ def test_the_way_back_to_what_was_here_first_is_known_by_its_version_s_tag(
     assert (back.code, deployment.head()) == (0, first), back
 
 
+def test_a_way_back_to_a_commit_that_its_version_s_tag_is_not_of_is_refused(
+    deployment: Deployment, ada: Signer
+) -> None:
+    """threats.md T6"""
+    require(deployment, ada, "tags", "beta")
+    deployment.release("1.1.0")
+    other = deployment.remote.commit({"app.py": "print('other')\n"})
+    ada.tag(deployment.remote, "v1.1.0", other)
+    assert deployment.run("update").outcome == "updated"
+    answer = deployment.run("rollback", "--to", deployment.remote.git("rev-parse", f"{other}~1"))
+    assert is_refused(deployment, answer, "tag_required", other), answer
+
+
+def test_a_key_that_is_revoked_while_an_update_waits_is_refused_when_the_wait_ends(
+    deployment: Deployment, ada: Signer, tmp_path: Path
+) -> None:
+    """threats.md T12"""
+    before = deployment.head()
+    revoked = tmp_path / "revoked"
+    revoked.touch()
+    require(deployment, ada, "tags", "beta", revoked=str(revoked))
+    settings = (deployment.state / "host.toml").read_text()
+    deployment.host_settings(settings + '[gates]\nidle_command = ["false"]\n')
+    signed(deployment, ada, "1.1.0")
+    assert deployment.run("update").code == 4
+    revoked.write_text(ada.public + "\n")
+    deployment.host_settings(settings)
+    assert is_refused(deployment, deployment.run("update"), "tag_refused", before)
+    assert deployment.states()[-2:] == ["wait", "refused"]
+
+
+def test_a_signed_tag_of_a_blob_is_refused(deployment: Deployment, ada: Signer) -> None:
+    """threats.md T11"""
+    before = deployment.head()
+    require(deployment, ada, "tags", "beta")
+    ada.tag(deployment.remote, "v1.1.0", deployment.remote.git("hash-object", "-w", "--stdin", stdin=b"new"))
+    assert is_refused(deployment, deployment.run("update"), "not_a_commit", before)
+
+
+def test_signers_that_lie_in_the_app_s_own_tree_are_not_listened_to(
+    deployment: Deployment, ada: Signer
+) -> None:
+    before = deployment.head()
+    require(deployment, ada, "tags", "beta")
+    inside = deployment.app / "signers"
+    inside.write_text(ada.allowed())
+    settings = (deployment.state / "host.toml").read_text()
+    deployment.host_settings(settings.replace(str(deployment.folder / "signers"), str(inside)))
+    signed(deployment, ada, "1.1.0")
+    assert is_refused(deployment, deployment.run("update"), "trust_file_unsafe", before)
+
+
 def test_a_fetched_tree_cannot_choose_who_may_sign(deployment: Deployment, ada: Signer) -> None:
     """contracts.md: keys marked H"""
     before = deployment.head()

@@ -246,6 +246,13 @@ def test_a_path_that_depends_on_where_one_stands_vouches_for_nobody(scene: Scene
         scene.require(*scene.tagged(), signers="signers")
 
 
+def test_a_revoked_key_is_named_as_what_it_may_be(scene: Scene) -> None:
+    """threats.md T12"""
+    scene.revoked.write_text(scene.ada.public + "\n")
+    with pytest.raises(TagRefused, match=f"its key is in {scene.revoked}"):
+        scene.require(*scene.tagged(), revoked=str(scene.revoked))
+
+
 def test_without_signers_nobody_may_sign(scene: Scene) -> None:
     with pytest.raises(SignersUnset):
         scene.require(*scene.tagged(), signers=None)

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from newleaf.core.errors import CommandFailed, CommandTimedOut, NewleafError, ProgramMissing
 from newleaf.core.release import CommitId
 from newleaf.core.releases import names
-from newleaf.core.releases.git_errors import CommitGone, FetchTooLarge, GitTooOld, RemoteTimedOut
+from newleaf.core.releases.git_errors import CommitGone, FetchTooLarge, GitTooOld, NotACommit, RemoteTimedOut
 from newleaf.core.releases.tree_rules import LINK, Entry, find_faults
 from newleaf.core.settings.git_settings import Pairs
 from newleaf.system import files
@@ -148,7 +148,7 @@ class Git:
     def fetch(self, wanted: Mapping[str, CommitId]) -> None:
         """Brings the objects of full ref names, and makes sure that the commit wanted of each is among them.
 
-        Raises: RemoteUnreachable and its kin, RemoteTimedOut, RefGone, CommitGone, FetchTooLarge,
+        Raises: RemoteUnreachable and its kin, RemoteTimedOut, RefGone, CommitGone, NotACommit, FetchTooLarge,
         ObjectsRefused.
         """
         self._prepare()
@@ -159,7 +159,8 @@ class Git:
             kinds = self._kinds(wanted.values(), environment)
             for commit in wanted.values():
                 if kinds[commit] != "commit":
-                    raise CommitGone(url=self.shown_url, commit=commit)
+                    gone = CommitGone if kinds[commit] == "missing" else NotACommit
+                    raise gone(url=self.shown_url, commit=commit, kind=kinds[commit])
             quarantine.adopt()
         self.keep({f"fetched/{number}": commit for number, commit in enumerate(wanted.values())})
         self._roll_up()

@@ -89,6 +89,8 @@ class Signatures(Struct, frozen=True):
             return None
         said = last_words(finished.tail, finished.status)
         is_strange = any("No principal matched" in line for line in finished.tail)
+        if self.security.revoked and "Could not verify signature." in said:
+            return f"it does not hold, or its key is in {self.security.revoked}"
         return "its key is no allowed signer's" if is_strange else said
 
     def _read(self, kind: str, object_id: CommitId) -> bytes | None:

@@ -107,6 +107,9 @@ class Attempt:
         waiting = self._gates()
         if waiting:
             return self._wait(*waiting)
+        if self._state is State.WAIT:
+            # It may have waited for days: since then a key was revoked, or the floor raised.
+            self._verify()
         with self._quiet():
             return self._change()
 

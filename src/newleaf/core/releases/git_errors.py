@@ -107,6 +107,13 @@ class CommitGone(FailedError):
     cure = "the next update asks the remote again"
 
 
+class NotACommit(RefusedError):
+    """what the remote {url} names is a {kind}, not a commit: {commit}"""
+
+    code = "not_a_commit"
+    cure = "publish a release whose tag names a commit"
+
+
 # --- the checkout -----------------------------------------------------------------------
 
 
