@@ -29,6 +29,7 @@ from newleaf.core.errors import (
     StateDirectoryUnsafe,
     UsageError,
 )
+from newleaf.core.output_errors import OutputError
 from newleaf.core.records import EXIT_CODES
 
 for module in pkgutil.walk_packages(newleaf.core.__path__, "newleaf.core."):
@@ -55,7 +56,9 @@ def names_in(template: str | None) -> set[str]:
 
 
 CONCRETE = sorted(
-    {kind for kind in below(NewleafError) if kind.__module__.startswith("newleaf.core.")} - FAMILIES.keys(),
+    {kind for kind in below(NewleafError) if kind.__module__.startswith("newleaf.core.")}
+    - FAMILIES.keys()
+    - {OutputError},
     key=lambda kind: kind.__qualname__,
 )
 HERE = [kind for kind in CONCRETE if kind.__module__ == errors.__name__]

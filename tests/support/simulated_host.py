@@ -259,6 +259,6 @@ class _Parts:
     def __init__(self, host: SimulatedHost) -> None:
         self.identity, self.journal, self.history = host.identity, host.journal, host.history
         self.decisions, self.parts_for = host.decisions, host.parts_for
-        self.source = self.layout = self.restarts = self.gates = self.reporter = host
+        self.source = self.layout = self.housekeeping = self.restarts = self.gates = self.reporter = host
         self.clear_signal, self.now = host.clear_signal, host.now
         self.require_sound = host.require_sound

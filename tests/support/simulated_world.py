@@ -77,7 +77,7 @@ class World:
         self.lock: str | None = self.head.lock
         self.disk = TornDisk(self.state)
         self.identity = Identity("app", "mini-1", self.channel)
-        self.source = self.layout = self.restarts = self.reporter = self
+        self.source = self.layout = self.housekeeping = self.restarts = self.reporter = self
         self.open()
 
     def open(self) -> None:

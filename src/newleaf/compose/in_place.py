@@ -46,6 +46,10 @@ class InPlaceLaid:
         return NamedInPlace(self._host.place.top, self._name, self._in_place)
 
     @property
+    def housekeeping(self) -> NamedInPlace:
+        return self.layout
+
+    @property
     def origin(self) -> str | None:
         return self.config.origin
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from newleaf.core.ports import Environment, Layout, Preflight
+    from newleaf.core.ports import Environment, Housekeeping, Layout, Preflight
     from newleaf.core.release import CommitId, Release
     from newleaf.core.settings.model import Settings
     from newleaf.core.states import State
@@ -20,6 +20,11 @@ class Laid(Protocol):
     @property
     def layout(self) -> Layout:
         """What the transaction moves."""
+        ...
+
+    @property
+    def housekeeping(self) -> Housekeeping:
+        """What makes room."""
         ...
 
     @property

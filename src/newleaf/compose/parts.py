@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from newleaf.agent.keeper import Keeper
     from newleaf.agent.origin import Origin
     from newleaf.agent.reporter import Reporter
-    from newleaf.core.ports import Layout
+    from newleaf.core.ports import Housekeeping, Layout
     from newleaf.core.settings.model import Settings
     from newleaf.update.data.target_data import TargetData
     from newleaf.update.parts import TargetParts
@@ -54,6 +54,10 @@ class HostParts:
     @property
     def layout(self) -> Layout:
         return self._host.layout
+
+    @property
+    def housekeeping(self) -> Housekeeping:
+        return self._host.laid.housekeeping
 
     @property
     def restarts(self) -> Keeper:

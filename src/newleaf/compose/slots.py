@@ -45,6 +45,10 @@ class SlotsLaid:
         return Slots(self.places, lambda: host.git, self._shared, pruning, host.settings.deployment.channel)
 
     @property
+    def housekeeping(self) -> Slots:
+        return self.layout
+
+    @property
     def origin(self) -> str | None:
         """What `init` was given, or found in the checkout that it began with."""
         from newleaf.system import files

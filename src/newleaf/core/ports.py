@@ -58,6 +58,10 @@ class Layout(Protocol):
         """Makes the release the one that a start of the daemon loads; returns what people should know."""
         ...
 
+
+class Housekeeping(Protocol):
+    """What may be done once the host has arrived."""
+
     def tidy(self) -> list[str]:
         """Makes room, now that nobody waits; returns what people should know, and never fails."""
         ...
@@ -182,6 +186,7 @@ __all__ = [
     "Data",
     "Environment",
     "Gates",
+    "Housekeeping",
     "Layout",
     "OnLine",
     "Pending",

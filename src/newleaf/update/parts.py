@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from newleaf.core.ports import Data, Environment, Gates, Layout, Preflight, Reporter, Restarts, Source
+    from newleaf.core.ports import (
+        Data,
+        Environment,
+        Gates,
+        Housekeeping,
+        Layout,
+        Preflight,
+        Reporter,
+        Restarts,
+        Source,
+    )
     from newleaf.core.records import AttemptRecord, Identity
     from newleaf.core.release import Release
     from newleaf.update.decisions import Decisions
@@ -62,6 +72,9 @@ class Parts(Protocol):
 
     @property
     def layout(self) -> Layout: ...
+
+    @property
+    def housekeeping(self) -> Housekeeping: ...
 
     @property
     def restarts(self) -> Restarts: ...

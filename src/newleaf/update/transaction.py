@@ -119,7 +119,7 @@ class Transaction(Struct):
         """The result, once room is made: after the restart, so that nobody waits for it."""
         if result.outcome not in ARRIVED or self.parts.journal.open_attempt:
             return result
-        notes = self.parts.layout.tidy()
+        notes = self.parts.housekeeping.tidy()
         for note in notes:
             self.parts.reporter.line(note)
         return result._replace(notes=(*result.notes, *notes))

@@ -17,6 +17,10 @@ FACTS = {
     "path": "data",
     "what": "loading app",
     "commit": "aaaaaaaaaaaa",
+    "origin": "host.toml",
+    "said": "slots",
+    "there": "in the checkout",
+    "way": "newleaf init --slots",
 }
 CLASSES = [
     found

@@ -88,10 +88,6 @@ class InPlace:
         notes, self._notes = self._notes, []
         return notes
 
-    def tidy(self) -> list[str]:
-        """Nothing: there is one tree, and it is in use."""
-        return []
-
     # --- questions ----------------------------------------------------------------------
 
     def dirty(self) -> list[str]:

@@ -32,7 +32,7 @@ SPARE_BYTES = 16 * 1024 * 1024
 
 
 class Slots(Struct):
-    """Implements `core.ports.Layout` in one state directory.
+    """Implements `core.ports.Layout` and `Housekeeping` in one state directory.
 
     `git` is made when something is to be written; `shared` says what a release links to; `pruning` is what
     makes room; `channel` goes into the releases' records.
