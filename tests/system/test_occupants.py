@@ -108,7 +108,7 @@ def test_a_process_that_names_it_uses_it(folder: Path) -> None:
 def test_a_process_that_was_started_from_it_uses_it(folder: Path) -> None:
     sleeper = folder / "sleeper"
     shutil.copy(shutil.which("sleep") or "", sleeper)
-    child = subprocess.Popen([str(sleeper), "60"], cwd="/", env={})
+    child = subprocess.Popen(["sleep", "60"], executable=sleeper, cwd="/", env={})
     try:
         wait_until(lambda: used([folder]) == {folder}, "the program to be seen")
     finally:
@@ -120,8 +120,13 @@ def test_a_process_that_was_started_from_it_uses_it(folder: Path) -> None:
 def test_a_folder_that_is_named_by_another_way_is_used(folder: Path, tmp_path: Path) -> None:
     """A home behind a link: what a process was told is not what the kernel would call it."""
     (tmp_path / "way").symlink_to(".")
-    with process(str(tmp_path / "way" / "releases" / folder.name)):
-        assert used([folder]) == {folder}
+    named = tmp_path / "way" / "releases" / folder.name
+    with process(str(named)):
+        assert used([named]) == {named}
+    with process(cwd=folder):
+        assert used([named]) == {named}
+    with process(str(folder)):
+        assert used([named]) == {named}
 
 
 def test_this_process_counts_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
