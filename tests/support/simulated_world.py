@@ -88,7 +88,7 @@ class World:
         self.decisions = Decisions(self.state)
         facts = GateFacts(
             "mini-1",
-            lambda is_quiet: Idle(is_idle=is_quiet or not self.jobs),
+            self._ask_idle,
             lambda _: START,
             self.history.last_update_at,
             self.now,
@@ -151,15 +151,23 @@ class World:
 
     def _at(self, step: str, shipped: Shipped | None = None) -> None:
         """Before an effect: a job may begin here, the process may die, the step may fail."""
-        if self.job_begins_in is not None:
-            self.job_begins_in -= 1
-            if self.job_begins_in == 0 and self.daemon and not self.is_quiet:
-                self.jobs += 1
+        self._let_a_job_begin()
         self.disk.moment()
         if step in self.faults:
             raise self.faults.pop(step)
         if shipped and shipped.broken == step:
             raise SimulatedFailure(step=step)
+
+    def _ask_idle(self, is_quiet: bool) -> Idle:
+        idle = Idle(is_idle=is_quiet or not self.jobs)
+        self._let_a_job_begin()
+        return idle
+
+    def _let_a_job_begin(self) -> None:
+        if self.job_begins_in is not None:
+            self.job_begins_in -= 1
+            if self.job_begins_in == 0 and self.daemon and not self.is_quiet:
+                self.jobs += 1
 
     def touch(self, what: str) -> None:
         """Something live changes: never under a job, unless that was allowed (promise 2)."""

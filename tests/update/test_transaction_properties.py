@@ -57,19 +57,38 @@ class Host(Life):
         cut=cuts,
         job=flags,
         is_undone=flags,
+        survives=flags,
     )
     def a_release_is_interrupted(
-        self, state: State, broken: str, offline: bool, cut: int | None, job: bool, is_undone: bool
+        self,
+        state: State,
+        broken: str,
+        offline: bool,
+        cut: int | None,
+        job: bool,
+        is_undone: bool,
+        survives: bool,
     ) -> None:
-        """Killed where it matters, and the daemon starts again, perhaps to work, before anyone comes."""
+        """Killed where it matters, while the daemon works on or starts again, before anyone comes."""
         self._push(broken, 2, declared=True, offline=offline, relocks=True, renumbers=False)
-        self.world.stop_daemon()
+        self.world.jobs = 0
+        if not survives:
+            self.world.stop_daemon()
         self._act(Request(), lambda t: t.update(Request()), state, cut)
-        self.the_daemon_starts(reports=True, kill=None)
+        if not survives:
+            self.the_daemon_starts(reports=True, kill=None)
         self.world.jobs = int(job and self.world.daemon is not None)
         if is_undone:
             self.rollback(to=None, data=False, force=False, kill=None, cut=None)
         self._act(Request(), lambda t: t.update(Request()))
+
+    @rule(state=st.sampled_from([*sorted(RESUMED), State.SNAPSHOT, State.RESTART]))
+    def every_update_is_killed_at_one_step(self, state: State) -> None:
+        """Bounded tries."""
+        self._push("", 1, declared=True, offline=False, relocks=True, renumbers=False)
+        for _ in range(MAX_RECORDS + 5):
+            if self._act(Request(), lambda t: t.update(Request()), state):
+                break
 
     @rule(job=flags, starts=flags, kill=kills, cut=cuts)
     def the_daemon_comes_back_before_the_next_update(
