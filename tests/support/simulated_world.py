@@ -41,6 +41,8 @@ START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CEILING = 600.0
 BUDGET = "5 in 30m"
 
+AS_GATES_ARE_JUDGED = 0
+"""For `job_begins_in`: too late for the gates, too early for the quiet."""
 Kill = int | State | None
 """The process dies before its n-th moment, or as soon as a state is written, or not at all."""
 
@@ -160,11 +162,13 @@ class World:
 
     def _ask_idle(self, is_quiet: bool) -> Idle:
         idle = Idle(is_idle=is_quiet or not self.jobs)
+        if self.job_begins_in == AS_GATES_ARE_JUDGED:
+            self.job_begins_in = 1
         self._let_a_job_begin()
         return idle
 
     def _let_a_job_begin(self) -> None:
-        if self.job_begins_in is not None:
+        if self.job_begins_in:
             self.job_begins_in -= 1
             if self.job_begins_in == 0 and self.daemon and not self.is_quiet:
                 self.jobs += 1

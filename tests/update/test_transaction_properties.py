@@ -22,7 +22,7 @@ from newleaf.update.transaction import Transaction
 from tests.support.properties import bounded
 from tests.support.shipped import Shipped
 from tests.support.simulated_life import STEPS, Life, cuts, flags, kills, numbers
-from tests.support.simulated_world import Kill
+from tests.support.simulated_world import AS_GATES_ARE_JUDGED, Kill
 
 RESUMED = {State.INSTALL, State.MIGRATE, State.ACTIVATE, State.REVERT}
 """Killed here, the tree cannot be left as it is: the attempt goes on, jobs or not."""
@@ -42,20 +42,28 @@ class Host(Life):
         offline=flags,
         kill=kills,
         cut=cuts,
+        job_in=st.sampled_from([None, AS_GATES_ARE_JUDGED]),
     )
     def a_release_comes(
-        self, broken: str, migrates: int, declared: bool, offline: bool, kill: Kill, cut: int | None
+        self,
+        broken: str,
+        migrates: int,
+        declared: bool,
+        offline: bool,
+        kill: Kill,
+        cut: int | None,
+        job_in: int | None,
     ) -> None:
         """What happens most often."""
         self._push(broken, migrates, declared, offline and migrates > 1, relocks=True, renumbers=False)
-        self._act(Request(), lambda t: t.update(Request()), kill, cut)
+        self._act(Request(), lambda t: t.update(Request()), kill, cut, job_in)
 
     @rule(
         state=st.sampled_from([*sorted(RESUMED), State.SNAPSHOT, State.RESTART, State.DONE]),
         broken=st.sampled_from(["", "", "migrate", "health"]),
         offline=flags,
-        cut=cuts,
-        job=flags,
+        cut=st.none() | cuts,
+        job=st.sampled_from([True, True, False]),
         is_undone=flags,
         survives=flags,
     )
@@ -74,6 +82,8 @@ class Host(Life):
         self.world.jobs = 0
         if not survives:
             self.world.stop_daemon()
+        elif self.world.daemon is None:
+            self.the_daemon_starts(reports=True, kill=None)
         self._act(Request(), lambda t: t.update(Request()), state, cut)
         if not survives:
             self.the_daemon_starts(reports=True, kill=None)
