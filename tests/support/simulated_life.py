@@ -34,7 +34,7 @@ class Life(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
         self.world = World(self.folder)
         self.rows: set[int] = set()
-        self.left_by_hand: set[str] = set()
+        self.left_by_hand: dict[str, str] = {}
         self.ended: set[str] = set()
 
     @initialize(

@@ -154,9 +154,19 @@ class Host(Life):
         error = attempt.detail.get("error")
         if attempt.detail.get("kind") == ROLLBACK and attempt.at(State.INSTALL):
             if attempt.state is not State.REVERT and not attempt.at(State.REVERT):
-                self.left_by_hand.add(attempt.start.commit)
+                self.left_by_hand[attempt.start.commit] = attempt.id
         elif isinstance(error, dict) and error["code"] == LeftByHand.code:
-            self.left_by_hand.add(attempt.target.commit)
+            self.left_by_hand[attempt.target.commit] = attempt.id
+
+    def _left(self) -> set[str]:
+        """What a person has left, by a rollback that has not failed itself."""
+        failed = {
+            attempt.id
+            for attempt in self._journal().attempts
+            if attempt.state is State.INCONSISTENT
+            or (attempt.detail.get("kind") == ROLLBACK and attempt.at(State.REVERT))
+        }
+        return {commit for commit, attempt in self.left_by_hand.items() if attempt not in failed}
 
     def _journal(self) -> Journal:
         return Journal(self.folder / "journal.jsonl", self.world.now)
@@ -166,7 +176,7 @@ class Host(Life):
         denied = sorted(self._denied())
         if denied:
             lifted = denied[number % len(denied)]
-            self.left_by_hand.discard(lifted)
+            self.left_by_hand.pop(lifted, None)
             self._decide(lambda t: t.parts.decisions.allow(lifted, self.world.now()))
 
     @rule(number=numbers)
@@ -226,7 +236,7 @@ class Host(Life):
             else:
                 world.stop_daemon()
                 world.disk.cut_power(Random(cut))
-        if world.head.commit != head and world.head.commit in denied | self.left_by_hand:
+        if world.head.commit != head and world.head.commit in denied | self._left():
             self._went_to_denied(opened)
         if not is_rollback:
             self._check_waiting_rollback(request, opened)
