@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from newleaf.core.errors import DiskFull
 from newleaf.core.records import Status, Waiting
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
 from newleaf.core.states import State
 from newleaf.update.account import Account
 from newleaf.update.history import History
+from newleaf.update.journal import Journal
 from tests.support.simulated_host import START, Killed, SimulatedFailure, SimulatedHost, commit_of, release_of
 
 
@@ -135,3 +137,44 @@ def test_what_was_told_is_told_once(host: SimulatedHost) -> None:
     host.transaction().update(Request())
     assert host.words == said
     assert len(host.history.entries()) == 1
+
+
+@pytest.mark.parametrize(("fails", "word"), [(False, "restarting"), (True, "rolled_back")])
+def test_an_end_that_cannot_be_told_is_a_failure_and_is_told_by_the_next_update(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch, fails: bool, word: str
+) -> None:
+    """A disk that is full just then: the attempt has ended, and no second end is tried."""
+    host.migrations, host.declared = ("1",), True
+    if fails:
+        host.fails["migrate 1"] = SimulatedFailure(step="migrate")
+    full = DiskFull(path="/", free="nothing", needed="more")
+
+    def refuse(*_: object) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", refuse)
+        result = host.transaction().update(Request())
+    assert (result.outcome, [error["code"] for error in result.errors]) == ("failed", ["disk_full"])
+    assert host.transaction().update(Request()).outcome == ("held" if fails else "up_to_date")
+    assert host.words[-1] == word
+    (entry,) = host.history.entries()
+    assert entry.outcome == ("rolled_back" if fails else "updated")
+
+
+def test_a_way_back_that_cannot_be_closed_stays_open(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.migrations, host.declared = ("1",), True
+    host.fails["migrate 1"] = SimulatedFailure(step="migrate")
+    append = Journal.append
+
+    def refuse(self: Journal, state: str, **detail: object) -> None:
+        if state == State.ROLLED_BACK:
+            raise DiskFull(path="/", free="nothing", needed="more")
+        append(self, state, **detail)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", refuse)
+        assert host.transaction().update(Request()).outcome == "failed"
+    assert host.transaction().update(Request()).outcome == "rolled_back"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.errors import InconsistentError, Unhealthy
+from newleaf.core.errors import DiskFull, InconsistentError, Unhealthy
 from newleaf.core.states import State
 from newleaf.update.account import Account
 from newleaf.update.reversal import revert, revert_again
@@ -45,6 +45,26 @@ def test_restored_data_denies_the_release(host: SimulatedHost) -> None:
     assert revert(account, SimulatedFailure(step="migrate")).outcome == "rolled_back"
     assert host.calls.index("restore") < host.calls.index("place a"), "data first, while its code is here"
     assert commit_of("b") in account.parts.decisions.denied
+
+
+@pytest.mark.parametrize(
+    "steps", [(State.INSTALL, State.MIGRATE, State.ACTIVATE), (State.MIGRATE, State.INSTALL)]
+)
+def test_a_failure_after_the_migrations_takes_the_data_back_and_denies_nothing(
+    host: SimulatedHost, steps: tuple[State, ...]
+) -> None:
+    """Promise 4: old code on data that only the new one understands is no way back."""
+    account = account_in(host, State.SNAPSHOT, *steps)
+    assert revert(account, SimulatedFailure(step="git")).outcome == "failed"
+    assert "restore" in host.calls
+    assert not account.parts.decisions.denied
+
+
+def test_what_the_host_refused_is_no_fault_of_the_release(host: SimulatedHost) -> None:
+    account = account_in(host, State.SNAPSHOT, State.INSTALL, State.MIGRATE)
+    assert revert(account, DiskFull(path="/", free="nothing", needed="more")).outcome == "failed"
+    assert "restore" in host.calls
+    assert not account.parts.decisions.denied
 
 
 def test_a_reversal_that_fails_stays_open_and_is_finished_later(host: SimulatedHost) -> None:

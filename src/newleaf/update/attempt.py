@@ -327,11 +327,14 @@ class Attempt:
         if isinstance(error, TooManyRecords):
             account.deny(error.message)
             return account.ends(State.INCONSISTENT, "inconsistent", error.as_record())
+        if not account.record.is_open:
+            # It has ended, and could not be told: the next update tells it.
+            return account.result("failed", errors=(error.as_record(),))
         if isinstance(error, RestartBudgetSpent):
             if state is State.STAGE:
                 self._parts.journal.append(State.WAIT)
             return account.stays(error, "inconsistent")
-        if state in (State.RESTART, State.CONFIRM):
+        if state in (State.RESTART, State.CONFIRM, State.REVERT):
             return account.stays(error, "failed")
         if state in (State.INSTALL, State.MIGRATE, State.ACTIVATE):
             return revert(account, error)

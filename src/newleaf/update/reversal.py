@@ -1,14 +1,22 @@
 """The way back of an attempt that failed after it had touched the live tree: data, tree, dependencies.
 
-Each part may be made again after a kill. A release whose data had to be restored, or that was not healthy, is
-denied; anything else is only retried.
+Each part may be made again after a kill. A release whose migration failed so that data had to be restored, or
+that was not healthy, is denied; anything else, a full disk too, is only retried.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from newleaf.core.errors import LeftByHand, NewleafError, Unhealthy
+from newleaf.core.errors import (
+    DiskFull,
+    FileLimited,
+    HostRefused,
+    LeftByHand,
+    NewleafError,
+    StateDirectoryUnwritable,
+    Unhealthy,
+)
 from newleaf.core.ports import Environment
 from newleaf.core.records import Result
 from newleaf.core.states import State
@@ -16,18 +24,28 @@ from newleaf.system import files
 from newleaf.update.account import Account
 from newleaf.update.parts import REPAIR
 
+HOST_FAILURES = (DiskFull, FileLimited, HostRefused, StateDirectoryUnwritable)
+"""What the host refused says nothing of the release."""
+
 
 def revert(account: Account, error: NewleafError, *, with_data: bool = False) -> Result:
     """Goes back to where the attempt started, because of `error`.
 
-    Data is restored where migrating it was not finished, or the release was unhealthy; else only `with_data`.
+    Data that may be the new release's is restored; by a person's order only where migrating it was not
+    finished, or `with_data`.
     """
-    unhealthy = isinstance(error, Unhealthy)
-    unfinished = account.record.state is State.MIGRATE or unhealthy or with_data
-    restore = unfinished and account.record.at(State.SNAPSHOT) is not None
-    denies = {"denies": True} if unhealthy else {}
-    by_hand = {"by_hand": True} if isinstance(error, LeftByHand) else {}
-    account.parts.journal.append(State.REVERT, error=error.as_record(), restore=restore, **denies, **by_hand)
+    record, unhealthy, by_hand = account.record, isinstance(error, Unhealthy), isinstance(error, LeftByHand)
+    in_migration = record.state is State.MIGRATE
+    migrated = in_migration if by_hand else record.at(State.MIGRATE) is not None
+    restore = (migrated or unhealthy or with_data) and record.at(State.SNAPSHOT) is not None
+    is_its_fault = by_hand or (in_migration and not isinstance(error, HOST_FAILURES))
+    account.parts.journal.append(
+        State.REVERT,
+        error=error.as_record(),
+        restore=restore,
+        denies=unhealthy or (restore and is_its_fault),
+        **({"by_hand": True} if by_hand else {}),
+    )
     return _finish(account)
 
 
@@ -57,7 +75,7 @@ def _finish(account: Account) -> Result:
             errors += _go_back(account)
     except NewleafError as error:
         return account.stays(error, "inconsistent")
-    if not (detail.get("denies") or detail.get("restore")):
+    if not detail.get("denies", detail.get("restore")):
         return account.ends(State.FAILED, "failed", *errors)
     lifts = f"newleaf allow {account.record.target.commit[:12]}"
     errors[0] = {**errors[0], "cure": f"publish a release that mends it; `{lifts}` has this one tried again"}
