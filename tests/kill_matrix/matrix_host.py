@@ -177,6 +177,8 @@ _UNTOLD = (
     re.compile(r"/__pycache__/"),
     re.compile(r"\.db-(wal|shm)$"),
     re.compile(r"/(ORIG_HEAD|FETCH_HEAD)$"),
+    # A fetch that was killed once its objects were here is not made again: these follow with the next one.
+    re.compile(r"/refs/newleaf/fetched/|/refs/remotes/origin/|/git/incoming/info/alternates$"),
 )
 _ATTEMPT = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 

@@ -27,10 +27,11 @@ sys.exit(42)
 """Says that it serves, beside its state directory, once it has reported itself."""
 
 MIGRATION = """\
-import sqlite3
+import os, signal, sqlite3, time
 from contextlib import closing
 from pathlib import Path
 
+HURT = os.environ.get("HURT")
 FAILS = {fails!r}
 
 
@@ -45,6 +46,13 @@ def check():
 
 def migrate():
     Path("data/report.txt").write_text("half")
+    if HURT == "migration hang":
+        time.sleep(60)
+    if HURT == "migration kill":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    if HURT == "migration fail":
+        raise OSError(28, "No space left on device")
     with closing(sqlite3.connect("data/app.db")) as database:
         if FAILS:
             database.execute("UPDATE jobs SET name = 'spoilt'")

@@ -155,19 +155,21 @@ class Story:
         self.runs.append([json.loads(line) for line in told])
         return answer
 
-    def hurt(self, fault: Fault, **environment: str) -> Answer:
+    def hurt(self, fault: Fault | None, **environment: str) -> Answer:
         """The update in which something goes wrong."""
         answer = self.update(fault, **environment)
         self.cut_at, self.hurt_run = len(self.states), len(self.runs) - 1
         return answer
 
     def arrive(self) -> Answer:
-        """Plain updates until one of them is no wait any more; the last two must find nothing to do."""
+        """Plain updates until one of them has ended; another one must find nothing to do."""
+        self.let_daemon_follow()
+        answer = self.update()
         for _ in range(PATIENCE):
-            self.let_daemon_follow()
-            answer = self.update()
             if answer.outcome not in ("waiting", "failed"):
                 break
+            self.let_daemon_follow()
+            answer = self.update()
         self.let_daemon_follow()
         states = self.states
         last = self.update()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class NamedInPlace(Struct, frozen=True, dict=True):
     """`InPlace` for the checkout at `top`, whose live release carries its version.
 
-    Implements `core.ports.Layout` and `Housekeeping`. To say what is live, git's files are read; git is asked where they do not
-    say it, and what moves the checkout is made when something is to be moved.
+    Implements `core.ports.Layout` and `Housekeeping`. To say what is live, git's files are read; git is asked
+    where they do not say it, and what moves the checkout is made when something is to be moved.
     """
 
     top: Path
