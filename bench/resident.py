@@ -3,6 +3,7 @@
     resident.py check      looks at the remote
     resident.py update     one attempt, with settings and parts made anew, as an agent would
     resident.py install    builds another environment for the live release of a host with slots
+    resident.py verify     judges the live release as a target, signature and tree, with parts made anew
 
 The remote, the checkout and the state directory are those of the folder and the environment it is started in.
 """
@@ -58,10 +59,22 @@ def make_install() -> Callable[[], str]:
     return install
 
 
+def make_verify() -> Callable[[], str]:
+    """Verifies with parts that are made for each time, so that nothing is remembered."""
+    live = compose.host(Unnamed()).layout.live()
+
+    def verify() -> str:
+        compose.host(Unnamed()).origin.verify(live, sideways=True)
+        return "verified"
+
+    return verify
+
+
 WORK = {
     "check": (make_check, ("up_to_date", "available")),
     "update": (make_update, ("updated",)),
     "install": (make_install, ("installed",)),
+    "verify": (make_verify, ("verified",)),
 }
 
 

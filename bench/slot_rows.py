@@ -14,9 +14,12 @@ from bench.ground import Ground
 from bench.measure import Absent, Contestant, Program
 from bench.rows import Must, Row
 from bench.slots_hosts import FETCH_AND_TREE, LINK, REMOVE_OLD, SYNC, ShellHost, SlotsHost
+from tests.support.signers import Signer
 
 INSIDE_SLOTS = "update in slots, inside a process"
 INSIDE_BUILD = "install, inside a process"
+INSIDE_VERIFY = "verify, inside a process"
+GIT_VERIFY = "git verify-tag"
 UV_SYNC = "uv sync --frozen"
 PLAIN_SLOT = "git fetch && git worktree add && ln -sfn"
 TURNOVER_SLOT = "git fetch && git worktree add && ln -sfn && git worktree remove"
@@ -69,6 +72,33 @@ def _dependencies(ground: Ground) -> list[Contestant | Absent]:
     ]
 
 
+def _verify(ground: Ground) -> list[Contestant | Absent]:
+    """The tag of the 200-file app, signed; beside it git alone, on the same tag."""
+    signer = Signer.make(ground.folder, "ada")
+    signers = ground.folder / "signers"
+    signers.write_text(signer.allowed())
+    signer.tag(ground.remote, "v1.0.0")
+    trust = {
+        "NEWLEAF_SECURITY__REQUIRE": "tags",
+        "NEWLEAF_SECURITY__SIGNERS": str(signers),
+        "NEWLEAF_DEPLOYMENT__CHANNEL": "beta",
+    }
+    host = SlotsHost.make(ground, "verify", ground.remote, variables=trust)
+    argv = (
+        "git",
+        "-c",
+        "gpg.format=ssh",
+        "-c",
+        f"gpg.ssh.allowedSignersFile={signers}",
+        "verify-tag",
+        "v1.0.0",
+    )
+    return [
+        host.resident(INSIDE_VERIFY, "verify", lambda: None),
+        Program(GIT_VERIFY, argv, ground.remote.path, ground.environment),
+    ]
+
+
 # --- how rounds begin -------------------------------------------------------------------
 
 
@@ -105,5 +135,6 @@ SLOT_ROWS: Sequence[Row] = (
         )
         for count in (FEW, SOME, MANY)
     ),
+    Row("verify", "a signed tag, and 200 files", _verify, (Must(INSIDE_VERIFY, 30),)),
     Row("slots-dependencies", "other dependencies in slots", _dependencies, begin=_with_dependency),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,18 +28,26 @@ SYNC = " && (cd releases/$id && exec uv sync --frozen --quiet)"
 class SlotsHost:
     """One host with release slots below `state`, whose releases are not tried before they are live.
 
-    `keep` is `update.keep_releases`.
+    `keep` is `update.keep_releases`; `variables` are more of its settings.
     """
 
     ground: Ground
     remote: Remote
     state: Path
     keep: int
+    variables: Mapping[str, str]
 
     @classmethod
-    def make(cls, ground: Ground, name: str, remote: Remote, keep: int = MANY) -> SlotsHost:
+    def make(
+        cls,
+        ground: Ground,
+        name: str,
+        remote: Remote,
+        keep: int = MANY,
+        variables: Mapping[str, str] | None = None,
+    ) -> SlotsHost:
         """What the remote has now is live, its environment with it."""
-        host = cls(ground, remote, ground.folder / "slots" / name, keep)
+        host = cls(ground, remote, ground.folder / "slots" / name, keep, variables or {})
         host.state.parent.mkdir(exist_ok=True)
         host.newleaf("init", "--slots", "--from", remote.url).run()
         return host
@@ -68,6 +76,7 @@ class SlotsHost:
             "NEWLEAF_STATE_DIR": str(self.state),
             "NEWLEAF_UPDATE__PREFLIGHT": "false",
             "NEWLEAF_UPDATE__KEEP_RELEASES": str(self.keep),
+            **self.variables,
         }
 
 
