@@ -22,7 +22,7 @@ def check_right_then(story: Story, state: str) -> None:
         assert (host.live(), host.halfway(), here) == (base.first, [], story.at_first)
     if state in ONCE_MOVED:
         assert (host.live(), host.halfway(), leaflet) == (base.second, [], base.scenario.leaflet)
-    if state != "install" and state != "revert":
+    if state not in {"install", "revert"}:
         assert keepsakes == story.at_first[1]
     assert keepsakes[".env"] == story.at_first[1][".env"]
     if state not in {"restart", "done"}:
@@ -36,8 +36,8 @@ def check_right_then(story: Story, state: str) -> None:
 def check_ending(story: Story, bench: Bench, *, arrives: bool = True, attempts_before: bool = False) -> None:
     """Where every host ends, whatever befell it on the way.
 
-    `arrives` is False where a good release was made to fail; `attempts_before` says whether attempts that failed
-    have lines of their own in the history, and may have left a snapshot.
+    `arrives` is False where a good release was made to fail; `attempts_before` says whether attempts that
+    failed have lines of their own in the history, and may have left a snapshot.
     """
     base, ending, clean = story.base, story.ending, bench.clean(story.host.layout, story.base.scenario).ending
     expected = EXPECTED[story.host.layout, base.scenario.name]

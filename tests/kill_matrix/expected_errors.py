@@ -1,6 +1,7 @@
 """What must come of errors, by the contract: written down by hand, as in `expected.py`.
 
-An error is one of the operating system's at a write, rename or fsync; or a program's that fails, hangs, or kills newleaf.
+An error is one of the operating system's at a write, rename or fsync; or a program's that fails, hangs, or
+kills newleaf.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a layout must tell the kill matrix of its hosts, and the in_place layout's answers.
 
-A host lies in one folder, which can be copied aside and back again: its remote, its home, its app. Everything that the
-matrix asserts about *where* things lie goes through `MatrixHost`; what is asserted is the same for all layouts.
+A host lies in one folder, which can be copied aside and back again: its remote, its home, its app. Whatever the
+matrix asserts of *where* things lie goes through `MatrixHost`; what is asserted is the same for all layouts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MatrixHost(Protocol):
     deployment: Deployment
 
     def settle(self) -> None:
-        """Makes the first release live, with its dependencies, data and local files; the remote has no other yet."""
+        """Makes the first release live, with dependencies, data and local files; the remote has no other yet."""
         ...
 
     def live(self) -> str:
@@ -42,7 +42,7 @@ class MatrixHost(Protocol):
         ...
 
     def halfway(self) -> list[str]:
-        """What of the live release is neither the one nor the other, now that newleaf is killed outside a change."""
+        """What of the live release is not as its commit has it; nothing, but while it is being changed."""
         ...
 
     def keepsakes(self) -> dict[str, object]:
@@ -102,7 +102,7 @@ HOSTS = {InPlaceHost.layout: InPlaceHost}
 
 
 def make_host(layout: str, folder: Path, cache: Path, scenario: Scenario) -> tuple[MatrixHost, str, str]:
-    """A host at the first release, and the commits of both; the second one is published, and not fetched yet."""
+    """A host at the first release, and the commits of both; the second is published and not fetched yet."""
     folder.mkdir(parents=True)
     wheels = folder / "wheels"
     for version in ("1.0.0", "2.0.0"):
@@ -132,7 +132,8 @@ def project(folder: Path, version: str, leaflet: str) -> dict[str, Content]:
     place.mkdir(exist_ok=True)
     text = (
         f'[project]\nname = "sessions"\nversion = "{version}"\nrequires-python = ">=3.11"\n'
-        f'dependencies = ["leaflet=={leaflet}"]\n[tool.uv]\nno-index = true\nfind-links = ["{folder / "wheels"}"]\n'
+        f'dependencies = ["leaflet=={leaflet}"]\n'
+        f'[tool.uv]\nno-index = true\nfind-links = ["{folder / "wheels"}"]\n'
     )
     (place / "pyproject.toml").write_text(text)
     assert UV, "the tests need uv: make setup"

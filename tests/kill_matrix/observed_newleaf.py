@@ -1,11 +1,13 @@
-"""`newleaf`, watched at every write, rename, fsync and command, and hurt at one: `observed_newleaf.py PLAN ARGUMENT…`.
+"""`newleaf`, watched at every write, rename, fsync and command, and hurt at one.
 
-PLAN is JSON: `trace`, the file that gets a line for each event; and a `fault`, if any. A fault has a `state` of
-the journal (None for any) and a number: it strikes at the `nth` event that happens while the journal says so.
-Where `among` is "fsyncs" only these are counted, where it is "rest" all but these; the fsync of a line that was
-appended is no such fsync, because the line is there by then.
-What it does is `kill`, by SIGKILL to this process's group and to every child's, as a power cut would, or the name of an
-errno, which is raised there (and at every later event when it is `lasting`).
+`observed_newleaf.py PLAN ARGUMENT…`; PLAN is JSON: `trace`, the file that gets a line for each event; `journal`;
+and a `fault`, if any. A fault has a `state` of the journal (None for any) and a number: it strikes at the `nth`
+event that happens while the journal says so. Where `among` is "fsyncs" only these are counted, where it is "rest"
+all but these; the fsync of a line that was appended is no such fsync, because the line is there by then. With
+`event` and `name` only those are counted.
+
+What it does is `kill`, by SIGKILL to this process's group and to every child's, as a power cut would; or it is
+the name of an errno, which is raised there (and at every later event when it is `lasting`).
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ CHANGING = (
     "git update-ref",
     "git stash",
     "uv sync",
-    "migrations",
+    "the migrations",
     "restart.command",
 )
 """A kill before any other command is the same as one before the next of these."""
@@ -90,7 +92,8 @@ class Observer:
             return False
         if self.struck:
             return bool(self.fault.get("lasting"))
-        is_counted = self.fault.get("among") in (None, kind_of(event, path))
+        about = {"among": kind_of(event, path), "event": event, "name": path.name}
+        is_counted = all(self.fault.get(key) in (None, value) for key, value in about.items())
         self.seen += is_counted and self.fault["state"] in (None, state)
         self.struck = self.seen == self.fault["nth"]
         return self.struck

@@ -1,7 +1,7 @@
 """The app of the kill matrix, and the releases that its hosts move to.
 
-The app has what an update can break: a locked dependency, a SQLite database below a declared state path, files
-that come, go and change, and a daemon that reports itself.
+The app has what an update can break: a locked dependency, a SQLite database below a declared state path,
+files that come, go and change, and a daemon that reports itself.
 """
 
 from __future__ import annotations

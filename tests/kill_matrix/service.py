@@ -14,7 +14,7 @@ PAUSE_SECONDS = 0.01
 
 
 class Service:
-    """Keeps `daemon.py` of a folder running until told to stop. `serves` is where the daemon says that it serves."""
+    """Keeps `daemon.py` of a folder running until told to stop; in `serves` it says that it serves."""
 
     def __init__(self, folder: Callable[[], Path], environment: Mapping[str, str], serves: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""One host's story in the matrix: an update that is hurt, what is true right then, and the updates after it."""
+"""One host's story in the matrix: an update that is hurt, what is true then, and the updates after it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ class Bench:
         service = Service(base.host.app, environment, deployment.home / "serves")
         try:
             service.await_start(1)
-            yield Story(base, service)
+            story = Story(base, service)
+            yield story
+            story.final_states = story.states
         finally:
             service.stop()
 
@@ -111,6 +113,8 @@ class Story:
     answers: list[Answer] = field(default_factory=list)
     runs: list[list[Event]] = field(default_factory=list)
     hurt_run: int = 0
+    final_states: list[str] | None = None
+    """Kept when the story is over: the next one takes place on the same ground."""
     cut_at: int | None = None
     """How many states the journal had when the fault struck."""
 
@@ -130,6 +134,8 @@ class Story:
     @property
     def states(self) -> list[str]:
         """The states that the journal has got in this story."""
+        if self.final_states is not None:
+            return self.final_states
         return list(self.deployment.states()[self.old_states :])
 
     @property
@@ -165,8 +171,8 @@ class Story:
         """Plain updates until one of them has ended; another one must find nothing to do."""
         self.let_daemon_follow()
         answer = self.update()
-        for _ in range(PATIENCE):
-            if answer.outcome not in ("waiting", "failed"):
+        for _ in range(PATIENCE - 1):
+            if answer.outcome not in {"waiting", "failed"}:
                 break
             self.let_daemon_follow()
             answer = self.update()
@@ -191,7 +197,8 @@ class Story:
     def ending(self) -> Ending:
         """What the host is like now, at the end."""
         data, keepsakes, leaflet = self.look()
-        status = self.deployment.run("status").record
+        status = self.deployment.record("status.json")["status"]
+        daemon = self.deployment.record("daemon.pid")
         denied = self.deployment.state / "denied.json"
         told: dict[str, tuple[str, Any]] = {}
         for line in self.deployment.lines("history.jsonl")[self.old_attempts :]:
@@ -203,8 +210,8 @@ class Story:
             keepsakes,
             self.host.leftovers(),
             self.host.halfway(),
-            status["status"],
-            (status["running"] or {}).get("commit"),
+            status,
+            daemon["commit"] if daemon["pid"] == self.service.pid else None,
             set(json.loads(denied.read_text())) - {"schema"} if denied.exists() else set(),
             list(told.values()),
         )
@@ -222,7 +229,28 @@ class Story:
 
     def told(self) -> str:
         """The states, with a mark where the fault struck."""
-        states: Sequence[str] = self.states
         if self.cut_at is None:
-            return " ".join(states)
-        return " ".join([*states[: self.cut_at], "✂", *states[self.cut_at :]])
+            return shortened(self.states)
+        return f"{shortened(self.states[: self.cut_at])} ✂ {shortened(self.states[self.cut_at :])}".strip()
+
+
+def shortened(states: Sequence[str]) -> str:
+    """States as text; one or two that come again and again are told once, with how often."""
+    said, at = [], 0
+    while at < len(states):
+        length, times = max(
+            ((length, _times(states, at, length)) for length in (1, 2)), key=lambda found: found[0] * found[1]
+        )
+        length, times = (length, times) if times > 2 else (1, 1)
+        words = " ".join(states[at : at + length])
+        said.append(words if times == 1 else f"{words} x{times}" if length == 1 else f"({words}) x{times}")
+        at += length * times
+    return " ".join(said)
+
+
+def _times(states: Sequence[str], at: int, length: int) -> int:
+    """How often the next few states follow each other."""
+    pattern, times = states[at : at + length], 0
+    while states[at + times * length : at + (times + 1) * length] == pattern:
+        times += 1
+    return times

@@ -52,7 +52,9 @@ def test_a_program_does_not_do_its_work(layout: str, case: Hurt, bench: Bench, t
         answer = story.hurt(None, **changed, **limits)
         check_answer(answer, case)
         check_states(story, case)
-        check_ending(story, bench, arrives=case.code != 6, attempts_before="failed" in f"{case.then} {case.after}")
+        check_ending(
+            story, bench, arrives=case.code != 6, attempts_before="failed" in f"{case.then} {case.after}"
+        )
         what = " ".join(f"{case.program} {case.subcommand} {case.how}".split())
         table.add(row(story, what, "killed" if case.code == -9 else answer.outcome))
 
@@ -73,7 +75,7 @@ def check_states(story: Story, case: Hurt | Refusal) -> None:
     reached = clean[: clean.index(case.until) + 1] if case.until else []
     assert story.states == [*reached, *case.then.split()]
     if case.then.endswith(("failed", "rolled_back")) or case.until in ("", "fetch", "verify", "stage"):
-        at_first = (story.base.first, [], story.at_first)
+        at_first: object = (story.base.first, [], story.at_first)
         assert (story.host.live(), story.host.halfway(), story.look()) == at_first, "nothing half done"
     cut = len(story.states)
     story.arrive()

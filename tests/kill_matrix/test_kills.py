@@ -1,4 +1,4 @@
-"""newleaf killed at every record, write, rename, fsync and command of an update: the host arrives all the same.
+"""newleaf killed at every record, write, rename, fsync and command of an update: the host arrives.
 
 design.md promise 5; style.md, mender's kill matrix.
 """
