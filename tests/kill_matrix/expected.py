@@ -46,7 +46,7 @@ EXPECTED: dict[tuple[str, str], Expected] = {
             "snapshot": "snapshot install migrate activate restart done",
             **_ARRIVING,
         },
-        words="updating installing migrating restarting waiting",
+        words="updating installing migrating restarting",
         outcome="updated",
         status="deployed",
     ),
@@ -73,7 +73,7 @@ EXPECTED: dict[tuple[str, str], Expected] = {
             "restart": "done",
             "done": "",
         },
-        words="updating restarting",
+        words="updating restarting waiting",
         outcome="updated",
         status="deployed",
     ),
@@ -92,12 +92,12 @@ MOMENTS: dict[tuple[str, str, str], dict[str, int]] = {
         "install": 29,
         "migrate": 9,
         "activate": 2,
-        "restart": 8,
+        "restart": 5,
         "done": 3,
     },
-    ("in_place", "good", "fsyncs"): {"snapshot": 6, "restart": 6},
+    ("in_place", "good", "fsyncs"): {"snapshot": 6, "restart": 2},
     ("in_place", "failing migration", "rest"): {"migrate": 7, "revert": 33, "rolled_back": 5},
-    ("in_place", "code only", "rest"): {"activate": 2, "restart": 5, "done": 3},
+    ("in_place", "code only", "rest"): {"activate": 2, "restart": 8, "done": 3},
 }
 """How many events there are in each state, by kind (`observed_newleaf.py` tells them apart).
 

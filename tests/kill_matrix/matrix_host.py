@@ -1,7 +1,7 @@
 """What a layout must tell the kill matrix of its hosts, and the in_place layout's answers.
 
-A host lies in one folder, which can be copied aside and back again: its remote, its home, its app. Whatever the
-matrix asserts of *where* things lie goes through `MatrixHost`; what is asserted is the same for all layouts.
+A host lies in one folder, which can be copied aside and back again: its remote, its home, its app. Whatever
+the matrix asserts of *where* things lie goes through `MatrixHost`; what is asserted is the same for all.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MatrixHost(Protocol):
     deployment: Deployment
 
     def settle(self) -> None:
-        """Makes the first release live, with dependencies, data and local files; the remote has no other yet."""
+        """Makes the first release live, with dependencies, data and local files; there is no other yet."""
         ...
 
     def live(self) -> str:

@@ -1,13 +1,13 @@
 """`newleaf`, watched at every write, rename, fsync and command, and hurt at one.
 
-`observed_newleaf.py PLAN ARGUMENT…`; PLAN is JSON: `trace`, the file that gets a line for each event; `journal`;
-and a `fault`, if any. A fault has a `state` of the journal (None for any) and a number: it strikes at the `nth`
-event that happens while the journal says so. Where `among` is "fsyncs" only these are counted, where it is "rest"
-all but these; the fsync of a line that was appended is no such fsync, because the line is there by then. With
-`event` and `name` only those are counted.
+`observed_newleaf.py PLAN ARGUMENT…`; PLAN is JSON: `trace`, the file that gets a line for each event,
+`journal`, and a `fault`, if any. A fault has a `state` of the journal (None for any) and a number: it strikes
+at the `nth` event that happens while the journal says so. Where `among` is "fsyncs" only these are counted,
+where it is "rest" all but these; the fsync of a line that was appended is no such fsync, because the line is
+there by then. With `event` and `name` only those are counted.
 
-What it does is `kill`, by SIGKILL to this process's group and to every child's, as a power cut would; or it is
-the name of an errno, which is raised there (and at every later event when it is `lasting`).
+What it does is `kill`, by SIGKILL to this process's group and to every child's, as a power cut would; or it
+is the name of an errno, which is raised there (and at every later event when it is `lasting`).
 """
 
 from __future__ import annotations

@@ -90,6 +90,7 @@ CODE: Mapping[str, Content] = {
     "gone.py": None,
     "fresh/module.py": "NEW = True\n",
 }
+BY_COMMAND = {"mode": "command", "command": ["sh", "restart.sh"]}
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Scenario:
     files: Mapping[str, Content] = field(default_factory=dict)
     leaflet: str = "1.0.0"
     """The version of the dependency that the release locks."""
-    restart: Mapping[str, object] = field(default_factory=lambda: {"mode": "exit"})
+    restart: Mapping[str, object] = field(default_factory=lambda: dict(BY_COMMAND))
     arrives: bool = True
     """Whether hosts end at the release; else back at the first one, with the release denied."""
 
@@ -118,5 +119,5 @@ FAILING = Scenario(
     leaflet="2.0.0",
     arrives=False,
 )
-CODE_ONLY = Scenario("code only", CODE, restart={"mode": "command", "command": ["sh", "restart.sh"]})
+CODE_ONLY = Scenario("code only", CODE, restart={"mode": "exit"})
 SCENARIOS = {scenario.name: scenario for scenario in (GOOD, FAILING, CODE_ONLY)}

@@ -167,8 +167,8 @@ class Story:
         self.cut_at, self.hurt_run = len(self.states), len(self.runs) - 1
         return answer
 
-    def arrive(self) -> Answer:
-        """Plain updates until one of them has ended; another one must find nothing to do."""
+    def arrive(self, *, is_over: bool = False) -> Answer:
+        """Plain updates until one has ended; unless it `is_over` then, another one must find nothing to do."""
         self.let_daemon_follow()
         answer = self.update()
         for _ in range(PATIENCE - 1):
@@ -177,6 +177,8 @@ class Story:
             self.let_daemon_follow()
             answer = self.update()
         self.let_daemon_follow()
+        if is_over:
+            return answer
         states = self.states
         last = self.update()
         assert last.outcome in ("up_to_date", "held"), last

@@ -56,7 +56,7 @@ def test_killed(
             pytest.skip("there is no such moment on this machine")
         check_right_then(story, state)
         migrated = is_migrated(story)
-        last = story.arrive()
+        last = story.arrive(is_over=nth > 1)
         expected = EXPECTED[layout, scenario]
         cut = story.cut_at or 0
         assert story.states[cut:] == expected.following(state, migrated=migrated)
