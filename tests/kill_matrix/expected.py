@@ -64,6 +64,37 @@ EXPECTED: dict[tuple[str, str], Expected] = {
         outcome="rolled_back",
         status="rolled_back",
     ),
+    ("slots", "good"): Expected(
+        clean="fetch verify stage snapshot migrate activate restart done",
+        after={
+            **_BESIDE,
+            "snapshot": "snapshot migrate activate restart done",
+            **_ARRIVING,
+        },
+        words="updating installing migrating restarting waiting",
+        outcome="updated",
+        status="deployed",
+    ),
+    ("slots", "failing migration"): Expected(
+        clean="fetch verify stage snapshot migrate revert rolled_back",
+        after={
+            **_BESIDE,
+            "snapshot": "snapshot migrate revert rolled_back",
+            "migrate": "migrate revert rolled_back",
+            "revert": "revert rolled_back",
+            "rolled_back": "",
+        },
+        words="updating installing migrating rolled_back",
+        outcome="rolled_back",
+        status="rolled_back",
+    ),
+    ("slots", "code only"): Expected(
+        clean="fetch verify stage activate restart done",
+        after={**_BESIDE, "activate": "activate restart done", "restart": "done", "done": ""},
+        words="updating restarting",
+        outcome="updated",
+        status="deployed",
+    ),
     ("in_place", "code only"): Expected(
         clean="fetch verify stage install activate restart done",
         after={
@@ -97,6 +128,19 @@ MOMENTS: dict[tuple[str, str, str], dict[str, int]] = {
     },
     ("in_place", "good", "fsyncs"): {"snapshot": 6, "restart": 2},
     ("in_place", "failing migration", "rest"): {"migrate": 7, "revert": 33, "rolled_back": 5},
+    ("slots", "good", "rest"): {
+        "begin": 1,
+        "fetch": 7,
+        "verify": 2,
+        "stage": 40,
+        "snapshot": 6,
+        "migrate": 9,
+        "activate": 20,
+        "restart": 8,
+        "done": 8,
+    },
+    ("slots", "failing migration", "rest"): {"migrate": 7, "revert": 33, "rolled_back": 5},
+    ("slots", "code only", "rest"): {"stage": 30, "activate": 12},
     ("in_place", "code only", "rest"): {"activate": 2, "restart": 8, "done": 3},
 }
 """How many events there are in each state, by kind (`observed_newleaf.py` tells them apart).

@@ -1,4 +1,4 @@
-"""What a layout must tell the kill matrix of its hosts, and the in_place layout's answers.
+"""What a layout must tell the kill matrix of its hosts, and the answers of both layouts.
 
 A host lies in one folder, which can be copied aside and back again: its remote, its home, its app. Whatever
 the matrix asserts of *where* things lie goes through `MatrixHost`; what is asserted is the same for all.
@@ -98,7 +98,61 @@ class InPlaceHost:
         return {name for path in paths if (name := anonymous(str(path.relative_to(top))))}
 
 
-HOSTS = {InPlaceHost.layout: InPlaceHost}
+class SlotsHost:
+    """A folder for each release; data lies beside them, and so does what people of the host have put there."""
+
+    layout = "slots"
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+
+    def settle(self) -> None:
+        state, remote = self.deployment.state, self.deployment.remote
+        made = self.deployment.run("init", "--slots", "--from", remote.url, folder=self.deployment.home)
+        assert made.code == 0, made
+        secret = state / "shared" / ".env"
+        secret.write_bytes(SECRET)
+        os.utime(secret, ns=(10**18, 10**18))
+        make_data(state / "shared" / "data")
+        (state / "left").mkdir(mode=0o700)
+        (state / "left" / "note.txt").write_text("mine\n")
+
+    def live(self) -> str:
+        return self.app().resolve().name
+
+    def app(self) -> Path:
+        return self.deployment.state / "current"
+
+    def halfway(self) -> list[str]:
+        """Files of the live release that are not its commit's."""
+        tree = self.deployment.remote.git("ls-tree", "-r", self.live()).splitlines()
+        entries = (line.split("\t") for line in tree)
+        return [
+            path
+            for about, path in entries
+            if self.deployment.remote.git("hash-object", str(self.app().resolve() / path)) != about.split()[2]
+        ]
+
+    def keepsakes(self) -> dict[str, object]:
+        state = self.deployment.state
+        secret = self.app() / ".env"
+        return {
+            ".env": (secret.read_bytes(), secret.stat().st_mtime_ns, secret.stat().st_mode),
+            "left": (state / "left" / "note.txt").read_text(),
+            "remote": self.deployment.remote.heads(),
+        }
+
+    def leftovers(self) -> set[str]:
+        top = self.deployment.folder
+        walked = os.walk(self.deployment.state)
+        paths = [Path(root, name) for root, folders, names in walked for name in [*names, *folders]]
+        return {name for path in paths if (name := anonymous(str(path.relative_to(top))))}
+
+
+HOSTS: dict[str, type[InPlaceHost] | type[SlotsHost]] = {
+    InPlaceHost.layout: InPlaceHost,
+    SlotsHost.layout: SlotsHost,
+}
 
 
 def make_host(layout: str, folder: Path, cache: Path, scenario: Scenario) -> tuple[MatrixHost, str, str]:
@@ -110,6 +164,7 @@ def make_host(layout: str, folder: Path, cache: Path, scenario: Scenario) -> tup
     deployment = Deployment.make(
         folder,
         {**FIRST, **project(folder, "1.0.0", "1.0.0")},
+        app={"command": [".venv/bin/python", "app.py"], "shared": [".env"]},
         update={"install": "auto", "state_paths": ["data"]},
         restart=scenario.restart,
     )

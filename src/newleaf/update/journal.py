@@ -52,11 +52,7 @@ class Journal:
 
     @property
     def records_beside(self) -> int:
-<<<<<<< HEAD
         """How many records the last attempt has, with those directly before it that led nowhere.
-=======
-        """The records of the last attempt and the killed ones before it: one story, bounded as one is.
->>>>>>> eccf93e (Kill matrix: the good release is restarted by a command)
 
         Attempts at the same target that were killed while all was untouched are one story with it, which is
         bounded as one attempt is.
