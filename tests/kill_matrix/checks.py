@@ -8,7 +8,8 @@ from tests.kill_matrix.expected import EXPECTED, UNTOUCHED
 from tests.kill_matrix.story import Bench, Story
 from tests.kill_matrix.table import Row
 
-ONCE_MOVED = ("activate", "restart", "done")
+ONCE_MOVED = {"in_place": ("activate", "restart", "done"), "slots": ("restart", "done")}
+"""In these states the release is live: in place it is before it is activated, with slots thereafter."""
 
 
 def check_right_then(story: Story, state: str) -> None:
@@ -20,7 +21,9 @@ def check_right_then(story: Story, state: str) -> None:
     assert "app.db" in data, "the database can be read at any time"
     if state in UNTOUCHED:
         assert (host.live(), host.halfway(), here) == (base.first, [], story.at_first)
-    if state in ONCE_MOVED:
+    if state == "activate":
+        assert host.halfway() == [], "the link leads to one release or to the other"
+    if state in ONCE_MOVED[host.layout]:
         assert (host.live(), host.halfway(), leaflet) == (base.second, [], base.scenario.leaflet)
     if state not in {"install", "revert"}:
         assert keepsakes == story.at_first[1]
@@ -74,9 +77,20 @@ def is_migrated(story: Story) -> bool:
     return bool(record.get("applied"))
 
 
-def without_waiting(words: list[str]) -> list[str]:
-    """A daemon may have followed before anybody said that it is waited for."""
-    return [word for word in words if word != "waiting"]
+def check_words(story: Story, state: str) -> None:
+    """What was published, besides that a daemon is waited for, which may have followed before that.
+
+    Killed beside the live release, an attempt is told from its beginning again; what is installed there by
+    then is not installed again.
+    """
+    expected = EXPECTED[story.host.layout, story.base.scenario.name].words.split()
+    words = [word for word in story.words if word != "waiting"]
+    if state == "stage":
+        last = len(words) - 1 - words[::-1].index("updating")
+        assert words[:last] in ([], ["updating"], ["updating", "installing"])
+        words = words[last:]
+        expected = [word for word in expected if word in words or word != "installing"]
+    assert words == [word for word in expected if word != "waiting"]
 
 
 def row(story: Story, struck: str, outcome: str | None = None) -> Row:

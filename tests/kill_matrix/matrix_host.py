@@ -144,12 +144,16 @@ class SlotsHost:
 
     def leftovers(self) -> set[str]:
         top = self.deployment.folder
-        walked = os.walk(self.deployment.state)
-        paths = [Path(root, name) for root, folders, names in walked for name in [*names, *folders]]
-        return {name for path in paths if (name := anonymous(str(path.relative_to(top))))}
+        found = [
+            Path(root, name)
+            for root, folders, names in os.walk(self.deployment.state)
+            for name in [*names, *(name for name in folders if Path(root, name).is_symlink())]
+        ]
+        beside = [*self.deployment.state.glob("releases/*"), *self.deployment.state.glob("envs/*")]
+        return {name for path in [*found, *beside] if (name := anonymous(str(path.relative_to(top))))}
 
 
-HOSTS: dict[str, type[InPlaceHost] | type[SlotsHost]] = {
+HOSTS: dict[str, type[InPlaceHost | SlotsHost]] = {
     InPlaceHost.layout: InPlaceHost,
     SlotsHost.layout: SlotsHost,
 }
@@ -201,7 +205,7 @@ def project(folder: Path, version: str, leaflet: str) -> dict[str, Content]:
 
 def make_data(folder: Path) -> None:
     """The data of a host that has run the first release for a while."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "notes.txt").write_text("three jobs\n")
     with closing(sqlite3.connect(folder / "app.db")) as database:
         database.execute("PRAGMA journal_mode = wal")

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from tests.kill_matrix.checks import check_ending, check_right_then, is_migrated, row, without_waiting
+from tests.kill_matrix.checks import check_ending, check_right_then, check_words, is_migrated, row
 from tests.kill_matrix.expected import EXPECTED, MOMENTS
 from tests.kill_matrix.scenarios import SCENARIOS
 from tests.kill_matrix.story import Bench
@@ -60,7 +60,7 @@ def test_killed(
         expected = EXPECTED[layout, scenario]
         cut = story.cut_at or 0
         assert story.states[cut:] == expected.following(state, migrated=migrated)
-        assert without_waiting(story.words) == without_waiting(expected.words.split())
+        check_words(story, state)
         check_ending(story, bench)
         event = story.struck_at
         table.add(row(story, f"killed in {state}, before {event['event']} {event['name']}", last.outcome))
