@@ -99,7 +99,7 @@ class InPlaceHost:
 
 
 class SlotsHost:
-    """A folder for each release; data lies beside them, and so does what people of the host have put there."""
+    """A folder for each release; data lies beside them, and what people of the host have put there."""
 
     layout = "slots"
 

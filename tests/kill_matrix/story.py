@@ -168,7 +168,7 @@ class Story:
         return answer
 
     def arrive(self, *, is_over: bool = False) -> Answer:
-        """Plain updates until one has ended; unless it `is_over` then, another one must find nothing to do."""
+        """Plain updates until one has ended; another must find nothing to do, unless it `is_over` then."""
         self.let_daemon_follow()
         answer = self.update()
         for _ in range(PATIENCE - 1):

@@ -23,6 +23,7 @@ FOR_EVER = [
     ("in_place", "good", "fetch", "git fetch"),
     ("in_place", "good", "install", "uv sync"),
     ("in_place", "failing migration", "revert", "uv sync"),
+    ("slots", "good", "stage", "uv sync"),
 ]
 
 
@@ -66,7 +67,7 @@ def test_killed_before_every_restart_it_stays_owed(bench: Bench, table: Table) -
         table.add(row(story, "killed before the restart eight times", "updated"))
 
 
-@pytest.mark.parametrize("layout", ["in_place"])
+@pytest.mark.parametrize("layout", ["in_place", "slots"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_anywhere_again_and_again(layout: str, seed: int, bench: Bench, table: Table) -> None:
     dice = random.Random(seed)
