@@ -141,8 +141,8 @@ MOMENTS: dict[tuple[str, str, str], dict[str, int]] = {
     },
     ("slots", "good", "fsyncs"): {"stage": 11, "activate": 2},
     ("slots", "failing migration", "rest"): {"migrate": 7, "revert": 8, "rolled_back": 5},
-    ("slots", "code only", "rest"): {"stage": 10, "restart": 8},
-    ("in_place", "code only", "rest"): {"activate": 2, "restart": 8, "done": 3},
+    ("slots", "code only", "rest"): {"stage": 10, "restart": 7},
+    ("in_place", "code only", "rest"): {"activate": 2, "restart": 7, "done": 3},
 }
 """How many events there are in each state, by kind (`observed_newleaf.py` tells them apart).
 
