@@ -17,9 +17,17 @@ from newleaf.update.slots.pruning import Pruning
 from newleaf.update.slots.shared_paths import SharedPaths
 from newleaf.update.slots.slot_places import SlotPlaces
 from newleaf.update.slots.slots import Slots
-from tests.support.repositories import Content, Remote
+from tests.support.repositories import Content, Link, Remote, Script
 
 MAIN = "refs/heads/main"
+FIRST: dict[str, Content] = {
+    "app.py": "one\n",
+    "run.sh": Script("#!/bin/sh\n"),
+    "link": Link("app.py"),
+    "data/seed.txt": "seed\n",
+    ".gitattributes": "*.txt text eol=crlf\n",
+}
+SECOND: dict[str, Content] = {"app.py": "two\n", "new.py": "n\n", "link": Link("new.py")}
 
 
 @dataclass

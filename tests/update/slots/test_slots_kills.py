@@ -13,17 +13,7 @@ from newleaf.core.releases.slot_errors import NothingDeployed
 from newleaf.system import files
 from newleaf.system.commands import Command, Finished, Runner
 from tests.support.kills import run_killed_at
-from tests.support.repositories import Content, Link, Script
-from tests.support.slot_layouts import SlotHost, make_slot_host, picture
-
-FIRST: dict[str, Content] = {
-    "app.py": "one\n",
-    "run.sh": Script("#!/bin/sh\n"),
-    "link": Link("app.py"),
-    "data/seed.txt": "seed\n",
-    ".gitattributes": "*.txt text eol=crlf\n",
-}
-SECOND: dict[str, Content] = {"app.py": "two\n", "new.py": "n\n", "link": Link("new.py")}
+from tests.support.slot_layouts import FIRST, SECOND, SlotHost, make_slot_host, picture
 
 
 @pytest.fixture
