@@ -38,8 +38,11 @@ NEVER_LAZY = {"core", "system", "update", "agent", "launcher"}
 LOADS_THE_APP = "newleaf.update.slots.preflight_child"
 """A program of its own, whose task is to import the app's code."""
 
-STANDARD_LIBRARY_ONLY = {f"newleaf.core.{name}" for name in ("errors", "states", "records", "verdict")}
-"""What the launcher takes from core, and with it into its memory."""
+STANDARD_LIBRARY_ONLY = {
+    *(f"newleaf.core.{name}" for name in ("errors", "states", "records", "verdict")),
+    "newleaf.system.planned_restart",
+}
+"""What the launcher takes from core and system, and with it into its memory."""
 
 TOUCHES_THE_WORLD = frozenset(
     """asyncio concurrent ctypes fcntl ftplib getpass glob http importlib io logging multiprocessing os
