@@ -16,12 +16,12 @@ from newleaf.core.errors import CorruptFile
 from newleaf.core.records import AttemptRecord, Identity, JournalRecord, Status
 from newleaf.core.release import Release
 from newleaf.core.states import State
-from newleaf.system import processes
+from newleaf.system import process_table
 from newleaf.system.restarts import raise_flag, read_daemon
 from newleaf.update.history import History
 from tests.support.repositories import Checkout, Remote
 
-OWN = processes.find(os.getpid())
+OWN = process_table.find(os.getpid())
 assert OWN
 STARTED = OWN.started_at
 BEFORE, AFTER = STARTED - timedelta(hours=1), STARTED + timedelta(minutes=1)

@@ -17,7 +17,7 @@ import pytest
 
 from newleaf.cli.demo import conclude
 from newleaf.cli.demo.proofs import CLAIMS, Check, exit_code, judge
-from newleaf.system import processes
+from newleaf.system import process_table
 from tests.support.kills import PATIENCE_SECONDS, wait_until
 
 DEMO = [sys.executable, "-c", "from newleaf.cli.main import main; main()", "demo"]
@@ -113,7 +113,7 @@ def test_interrupted_it_leaves_nothing_behind(number: signal.Signals, tmp_path: 
         running = processes_in(tmp_path)
         demo.send_signal(number)
         output, _ = demo.communicate(timeout=PATIENCE_SECONDS)
-    assert running or not processes.HAS_PROC
+    assert running or not process_table.HAS_PROC
     assert demo.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     assert list(tmp_path.iterdir()) == []
     assert processes_in(tmp_path) == []
@@ -144,7 +144,7 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def _working_in(folder: Path) -> Iterator[int]:
-    if not processes.HAS_PROC:
+    if not process_table.HAS_PROC:
         return
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from newleaf.system import files, processes
+from newleaf.system import files, process_table
 
 PATIENCE_SECONDS = 20.0
 
@@ -60,12 +60,12 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 def note_group(path: Path) -> Callable[[int], None]:
     """For `Runner.on_start`: notes the child's process group, so that another process can watch it end."""
-    return lambda group: files.write_whole(path, f"{group} {processes.start_time(group)}".encode())
+    return lambda group: files.write_whole(path, f"{group} {process_table.start_time(group)}".encode())
 
 
 def wait_for_end_of_group(path: Path) -> None:
     """Returns when no process of the noted group is left; at once when none was noted."""
     if path.exists():
         group, _, started = path.read_text().partition(" ")
-        wait_until(lambda: not processes.group_members(int(group), started), f"the end of group {group}")
+        wait_until(lambda: not process_table.group_members(int(group), started), f"the end of group {group}")
         path.unlink()

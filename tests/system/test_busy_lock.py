@@ -14,7 +14,7 @@ import pytest
 
 from newleaf.core.errors import StateDirectoryUnsafe
 from newleaf.core.job_errors import AppBusy
-from newleaf.system import busy_lock, processes
+from newleaf.system import busy_lock, process_table
 from newleaf.system.busy_lock import Probe, open_shared, probe, quiet, try_shared, wait_shared
 from newleaf.system.locks import open_lock, try_lock
 from newleaf.system.processes import Holder
@@ -51,7 +51,9 @@ sys.stdin.read()
 """
 
 needs_flock = pytest.mark.skipif(not shutil.which("flock"), reason="there is no flock program")
-needs_proc = pytest.mark.skipif(not processes.HAS_PROC, reason="only /proc says for sure who holds a lock")
+needs_proc = pytest.mark.skipif(
+    not process_table.HAS_PROC, reason="only /proc says for sure who holds a lock"
+)
 
 
 @pytest.fixture
@@ -199,7 +201,7 @@ def test_job_by_the_flock_program_makes_the_app_busy(state: Path) -> None:
     with started("flock", "--shared", str(state / "busy.lock"), "sh", "-c", "echo ready; read line") as job:
         found = probe(state)
         assert not found.is_idle
-        if processes.HAS_PROC:
+        if process_table.HAS_PROC:
             assert job.pid in {holder.pid for holder in found.holders}
     wait_until(lambda: probe(state).is_idle, "the job to have ended")
 

@@ -400,7 +400,7 @@ def test_a_server_that_never_answers_is_left_and_its_process_group_ended(tmp_pat
 
     started = f"{groups[-1]}"
     wait_until(
-        lambda: not any(process.group == groups[-1] for process in processes.ask_ps("-A")),
+        lambda: not any(process.group == groups[-1] for process in process_table.ask_ps("-A")),
         f"the end of {started}",
     )
     assert not (tmp_path / "own-git" / "incoming").exists()

@@ -24,7 +24,7 @@ from newleaf.core.errors import (
     StateDirectoryUnsafe,
     StateDirectoryUnwritable,
 )
-from newleaf.system import locks, mounts, processes
+from newleaf.system import locks, mounts, process_table
 from newleaf.system.locks import update_lock, update_owner
 from tests.support.children import python, read_line, started
 from tests.support.kills import run_in_child, wait_until
@@ -112,7 +112,7 @@ def text_of(state: Path) -> dict[str, Any]:
 def claim(state: Path, **fields: object) -> None:
     """Writes the text of an owner, as one who holds the lock would."""
     me = os.getpid()
-    owner = {"schema": 1, "who": "hourly timer", "pid": me, "started": processes.start_time(me)}
+    owner = {"schema": 1, "who": "hourly timer", "pid": me, "started": process_table.start_time(me)}
     owner |= {"since": "2026-11-20T12:00:00Z", "why": "to move to 1.3.0", "children": []}
     (state / "update.lock").write_text(json.dumps(owner | fields) + "\n")
 
@@ -270,7 +270,7 @@ def test_text_of_a_living_process_that_does_not_hold_the_lock_fools_nobody(state
     take(state)
 
 
-@pytest.mark.skipif(not processes.HAS_PROC, reason="only /proc says for sure who holds a lock")
+@pytest.mark.skipif(not process_table.HAS_PROC, reason="only /proc says for sure who holds a lock")
 def test_text_of_a_living_process_is_not_believed_when_another_holds_the_lock(state: Path) -> None:
     """lessons.md L35"""
     locker = (
@@ -363,16 +363,16 @@ def test_children_of_a_killed_updater_are_ended_before_the_next_update_begins(
     state: Path, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """lessons.md L22: a child survives its parent; two installs at once would spoil the tree."""
-    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(process_table, "GRACE_SECONDS", 0.1)
     with python(UPDATER_WITH_A_CHILD, str(state), script, ready=False) as updater:
         group = int(read_line(updater.stdout))
-        recorded = processes.start_time(group)
+        recorded = process_table.start_time(group)
         assert recorded
         os.kill(updater.pid, signal.SIGKILL)
         updater.wait()
-        assert processes.is_alive(group, recorded)
+        assert process_table.is_alive(group, recorded)
         with update_lock(state, "the command line", "to move to 1.4.0"):
-            assert not processes.group_members(group, recorded)
+            assert not process_table.group_members(group, recorded)
 
 
 def test_group_whose_number_was_used_again_is_not_ended(state: Path) -> None:
@@ -386,7 +386,7 @@ def test_group_whose_number_was_used_again_is_not_ended(state: Path) -> None:
 def test_child_that_cannot_be_ended_keeps_the_next_update_out(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "end_group", lambda _group, _started: False)
+    monkeypatch.setattr(process_table, "end_group", lambda _group, _started: False)
     claim(state, children=[{"group": 4711, "started": "boot/1"}])
     assert "4711" in refusal(state)
     assert text_of(state)["children"], "the successor's successor must know of it too"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.system import occupants, processes
+from newleaf.system import occupants, process_table, processes
 from newleaf.system.occupants import names_folder, used
 from tests.support.kills import wait_until
 
@@ -25,9 +25,9 @@ def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param == "tools":
         if not shutil.which("lsof") or not processes.open_files():
             pytest.skip("no lsof here")
-        monkeypatch.setattr(processes, "HAS_PROC", False)
+        monkeypatch.setattr(process_table, "HAS_PROC", False)
         monkeypatch.setattr(processes, "command_lines", linux_command_lines)
-    elif not processes.HAS_PROC:
+    elif not process_table.HAS_PROC:
         pytest.skip("no /proc here")
     return str(request.param)
 
@@ -139,7 +139,7 @@ def test_where_nobody_can_be_looked_at_everything_is_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A release that is kept costs little."""
-    monkeypatch.setattr(processes, "HAS_PROC", False)
+    monkeypatch.setattr(process_table, "HAS_PROC", False)
     answers: list[tuple[Callable[[], str | None], Callable[[], str | None]]] = [
         (lambda: None, lambda: "ps"),
         (lambda: "n/", lambda: None),
@@ -151,7 +151,7 @@ def test_where_nobody_can_be_looked_at_everything_is_used(
 
 
 def test_what_tools_say_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "HAS_PROC", False)
+    monkeypatch.setattr(process_table, "HAS_PROC", False)
     monkeypatch.setattr(processes, "command_lines", lambda: "python -m app\n")
     monkeypatch.setattr(processes, "open_files", lambda: f"p12\nfcwd\nn{folder}\n")
     assert used([folder]) == {folder}
@@ -168,8 +168,8 @@ def test_a_process_that_may_not_be_looked_at_is_passed_over(
     (proc / "18").mkdir()
     (proc / "18" / "cwd").symlink_to(folder)
     (proc / "self").mkdir()
-    monkeypatch.setattr(processes, "PROC", proc)
-    monkeypatch.setattr(processes, "HAS_PROC", True)
+    monkeypatch.setattr(process_table, "PROC", proc)
+    monkeypatch.setattr(process_table, "HAS_PROC", True)
     assert occupants.used([folder]) == {folder}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from newleaf.core.errors import CommandFailed, CommandTimedOut, CorruptFile, NewerSchema
 from newleaf.core.job_errors import NoDaemon
-from newleaf.system import processes, restarts
+from newleaf.system import process_table, restarts
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import (
     RestartFlag,
@@ -46,7 +46,12 @@ def state(tmp_path: Path) -> Path:
 
 def record(state: Path, **fields: object) -> None:
     me = os.getpid()
-    daemon = {"schema": 1, "pid": me, "started": processes.start_time(me), "since": "2026-11-20T12:00:00Z"}
+    daemon = {
+        "schema": 1,
+        "pid": me,
+        "started": process_table.start_time(me),
+        "since": "2026-11-20T12:00:00Z",
+    }
     (state / "daemon.pid").write_text(json.dumps(daemon | fields))
 
 
@@ -289,7 +294,7 @@ def test_pipe_as_flag_is_removed_without_waiting_for_its_writer(state: Path) -> 
 
 def test_flag_raised_for_a_running_process_is_seen_by_it(state: Path) -> None:
     """lessons.md L27: by this process's own start time."""
-    me = processes.find(os.getpid())
+    me = process_table.find(os.getpid())
     assert me
     now = datetime.now(UTC)
     raise_flag(state, 2, now)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.releases.git_errors import CheckoutLocked
-from newleaf.system import processes
+from newleaf.system import process_table
 from newleaf.system.processes import Holder
 from newleaf.system.stale_locks import StaleLocks, find_owners, read_lsof
 from newleaf.system.worktree import Worktree
@@ -127,7 +127,7 @@ def test_a_git_at_work_elsewhere_is_not_the_owner(host: Host, lock: Path, tmp_pa
     lock.write_bytes(b"")
     argv = ("git", "hash-object", "--stdin")
     with started(*argv, ready=False, cwd=other.path) as elsewhere:
-        wait_until(lambda: processes.find(elsewhere.pid) is not None, "git")
+        wait_until(lambda: process_table.find(elsewhere.pid) is not None, "git")
         assert find_owners(lock, Worktree.find(host.checkout.path), time.time()) == []
     with started(*argv, ready=False, cwd=host.checkout.path) as here:
         worktree = Worktree.find(host.checkout.path)

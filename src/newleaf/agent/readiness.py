@@ -57,6 +57,17 @@ class Readiness(Struct, frozen=True):
         loaded = self._loaded(daemon, known)
         if loaded:
             write_daemon(self.state, os.getpid(), loaded.commit, loaded.version)
+        self._tell(loaded, known)
+        return loaded
+
+    def report_launched(self, release: Release, attempts: Iterable[AttemptRecord]) -> None:
+        """Reports what a launcher started and found to be good, also where the daemon says nothing itself.
+
+        Raises: CorruptFile, NewerSchema, StateDirectoryUnwritable, DiskFull.
+        """
+        self._tell(release, list(attempts))
+
+    def _tell(self, loaded: Release | None, known: list[AttemptRecord]) -> None:
         last = known[-1] if known else None
         confirmed = is_confirmed_by(last, loaded.commit if loaded else None)
         if loaded:
@@ -64,7 +75,6 @@ class Readiness(Struct, frozen=True):
             self.clear_signal(loaded)
         if confirmed or not self._has_failed():
             self._publish(last, loaded)
-        return loaded
 
     def _loaded(self, daemon: Daemon, attempts: list[AttemptRecord]) -> Release | None:
         lying_there = read_release(self.tree)

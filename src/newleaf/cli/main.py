@@ -29,6 +29,10 @@ VERBS = {
     "unpin": "newleaf.cli.decisions",
     "suspend": "newleaf.cli.decisions",
     "resume": "newleaf.cli.decisions",
+    "run": "newleaf.cli.run",
+    "reload": "newleaf.cli.run",
+    "stop": "newleaf.cli.run",
+    "logs": "newleaf.cli.run",
     "busy": "newleaf.cli.busy",
     "doctor": "newleaf.cli.doctor",
     "release": "newleaf.cli.release",
@@ -37,6 +41,13 @@ VERBS = {
     "demo": "newleaf.cli.demo",
 }
 """Verb to module. Only the module of the verb that is called is loaded."""
+
+HIDDEN = {
+    "agent": "newleaf.cli.agent",
+    "launch-plan": "newleaf.cli.run",
+    "settle": "newleaf.cli.run",
+}
+"""Verbs that programs call: no list names them."""
 
 SUMMARIES = {
     "init": "Look at a repository and set it up on this host.",
@@ -52,6 +63,10 @@ SUMMARIES = {
     "unpin": "Return to the channel.",
     "suspend": "Do nothing until resumed.",
     "resume": "End a suspension.",
+    "run": "Run the daemon: hold its sockets, hand over, go back.",
+    "reload": "Start the daemon anew, without an update.",
+    "stop": "Stop the daemon and its launcher.",
+    "logs": "The daemon's output.",
     "busy": "Run a job that a restart waits for.",
     "doctor": "Check this host, with a cure for each finding.",
     "release": "Check, tag, sign and push a version.",
@@ -150,10 +165,10 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = VERBS.get(cmd_name)
+        module = VERBS.get(cmd_name) or HIDDEN.get(cmd_name)
         if module is None:
             return None
-        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         names = {option for parameter in command.params for option in parameter.opts}
         command.params += [
             option for option in (*_shared_options(), _help_option()) if option.opts[0] not in names
@@ -170,7 +185,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in VERBS:
+        if args and not args[0].startswith("-") and args[0] not in VERBS | HIDDEN:
             import difflib
 
             near = difflib.get_close_matches(args[0], VERBS, n=1, cutoff=0)

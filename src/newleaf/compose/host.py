@@ -19,6 +19,7 @@ from newleaf.system.place import SLOTS, Place, record_identity
 if TYPE_CHECKING:
     from newleaf.agent.keeper import Keeper
     from newleaf.agent.origin import Origin
+    from newleaf.agent.readiness import Readiness
     from newleaf.agent.reporter import Reporter
     from newleaf.agent.status import StatusFile
     from newleaf.agent.target import Resolver
@@ -107,7 +108,17 @@ class Host:
         return Identity(settings.app.name, settings.app.computer_name, settings.deployment.channel)
 
     def _resolved(self, loaded: Loaded) -> Settings:
-        return resolve(loaded.settings, Facts(os.uname().nodename, in_checkout=not self.place.has_slots))
+        return resolve(
+            loaded.settings,
+            Facts(os.uname().nodename, not self.place.has_slots, under_launcher=self.has_launcher),
+        )
+
+    @cached_property
+    def has_launcher(self) -> bool:
+        """Whether a launcher runs this app now."""
+        from newleaf.system.control_socket import is_answered
+
+        return is_answered(self.state)
 
     def settings_of(self, commit: CommitId) -> Settings:
         """The settings with the app's file as it lies there when `commit` is live."""
@@ -331,11 +342,15 @@ class Host:
 
     def report_ready(self, tree: Path) -> None:
         """Reports this very process as the daemon. Raises: CorruptFile, NewerSchema and their kin."""
+        self.readiness(tree).report(self.journal().attempts)
+
+    def readiness(self, tree: Path) -> Readiness:
+        """What reports a process that was started from `tree`."""
         from newleaf.agent.readiness import Readiness
         from newleaf.agent.signal import SignalFile
 
         status = self.status_file
-        readiness = Readiness(
+        return Readiness(
             self.state,
             tree,
             self.laid.moves(tree),
@@ -347,7 +362,6 @@ class Host:
             SignalFile(self.state).remove_of,
             now,
         )
-        readiness.report(self.journal().attempts)
 
     @property
     def suspended(self) -> str | None:

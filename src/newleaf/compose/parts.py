@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from newleaf.agent.keeper import Keeper
     from newleaf.agent.origin import Origin
     from newleaf.agent.reporter import Reporter
-    from newleaf.core.ports import Housekeeping, Layout
+    from newleaf.core.ports import Housekeeping, Launcher, Layout
     from newleaf.core.settings.model import Settings
     from newleaf.update.data.target_data import TargetData
     from newleaf.update.parts import TargetParts
@@ -62,6 +62,19 @@ class HostParts:
     @property
     def restarts(self) -> Keeper:
         return self._host.keeper
+
+    @cached_property
+    def launcher(self) -> Launcher | None:
+        """The line to the launcher, where that is who restarts the daemon."""
+        host = self._host
+        if host.settings.restart.mode != "launcher" or not host.has_launcher:
+            return None
+        from newleaf.agent.launcher_line import LauncherLine
+        from newleaf.compose.launching import rewrite_launcher
+
+        app, ready = host.settings.app, host.settings.health.ready
+        overlaps = app.handover == "overlap"
+        return LauncherLine(host.state, app.stop_seconds, ready, overlaps, lambda: rewrite_launcher(host))
 
     @cached_property
     def gates(self) -> Gatekeeper:

@@ -94,12 +94,19 @@ class Preflight(Protocol):
 class Pending(Struct, frozen=True):
     """The migrations that will run, and those among them that need the daemon stopped.
 
-    `declared` says whether there is data to keep before they do.
+    `declared` says whether there is data to keep before they do, `is_online` that all are declared safe beside
+    the old release.
     """
 
     names: tuple[str, ...] = ()
     offline: tuple[str, ...] = ()
     declared: bool = False
+    is_online: bool = False
+
+    @property
+    def need_stop(self) -> bool:
+        """Whether the daemon is stopped first, by who can: so that what is kept and what is used agree."""
+        return bool(self.offline) or (bool(self.names) and self.declared and not self.is_online)
 
 
 class Data(Protocol):
@@ -150,6 +157,25 @@ class Restarts(Protocol):
         ...
 
 
+class Launcher(Protocol):
+    """Who starts the daemon, stops it, and judges a release by how it runs."""
+
+    def hold(self, attempt: AttemptRecord) -> None:
+        """Stops the daemon, until it is handed over or freed."""
+        ...
+
+    def hand_over(self, attempt: AttemptRecord, on_stopped: Callable[[], None]) -> str | None:
+        """Runs the attempt's release and judges it; why it is not kept, None when it is confirmed.
+
+        `on_stopped` is called once the old process may not hinder the new one any more.
+        """
+        ...
+
+    def free(self) -> None:
+        """Has what lies there now run, where something was held or a release was not kept."""
+        ...
+
+
 class Gates(Protocol):
     """The conditions on touching anything live, and on restarting."""
 
@@ -187,6 +213,7 @@ __all__ = [
     "Environment",
     "Gates",
     "Housekeeping",
+    "Launcher",
     "Layout",
     "OnLine",
     "Pending",

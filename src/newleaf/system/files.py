@@ -89,7 +89,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     text = _read(path)
     if text is None:
         return None
-    record = _parse(path, text)
+    record = parse(path, text)
     if record.get("schema", SCHEMA) != SCHEMA:
         _check_schema(path, record["schema"])
     return record
@@ -131,7 +131,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     text = _read(path) or b""
     records = []
     for line in text[: text.rfind(b"\n") + 1].splitlines():
-        record = _parse(path, line)
+        record = parse(path, line)
         _check_schema(path, record.get("schema", SCHEMA))
         records.append(record)
     return records
@@ -322,7 +322,8 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
                 path.unlink()
 
 
-def _parse(path: Path, text: bytes) -> dict[str, Any]:
+def parse(path: Path, text: bytes) -> dict[str, Any]:
+    """The JSON object in `text`, which stands in `path`. Raises: CorruptFile."""
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:

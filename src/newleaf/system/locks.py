@@ -33,7 +33,7 @@ from newleaf.core.errors import (
     StateDirectoryUnwritable,
 )
 from newleaf.core.records import moment, short_stamp
-from newleaf.system import mounts, processes
+from newleaf.system import mounts, process_table, processes
 from newleaf.system.files import PRIVATE_FILE, SCHEMA
 
 UPDATE_LOCK = "update.lock"
@@ -88,7 +88,7 @@ class UpdateLock:
 
     def note_child(self, group: int) -> None:
         """Writes down a process group that was just started, so that a successor can end it."""
-        started = processes.start_time(group)
+        started = process_table.start_time(group)
         if started is None:
             return
         with self._writing:
@@ -96,7 +96,7 @@ class UpdateLock:
             if not self._is_held:
                 return
             living = [
-                child for child in self.owner.children if processes.is_alive(child.group, child.started)
+                child for child in self.owner.children if process_table.is_alive(child.group, child.started)
             ]
             children = (*living, Child(group, started))[-KEPT_CHILDREN:]
             self.owner = replace(self.owner, children=children)
@@ -125,7 +125,7 @@ def update_lock(state: Path, who: str, why: str) -> Iterator[UpdateLock]:
         with kept_from_children(descriptor):
             _end_orphans(path, descriptor)
             pid = os.getpid()
-            owner = Owner(who, pid, processes.start_time(pid) or "", datetime.now(UTC), why)
+            owner = Owner(who, pid, process_table.start_time(pid) or "", datetime.now(UTC), why)
             _write_owner(descriptor, owner)
             lock = UpdateLock(descriptor, owner)
             try:
@@ -202,7 +202,7 @@ def _end_orphans(path: Path, descriptor: int) -> None:
     if isinstance(schema, int) and schema > SCHEMA:
         raise NewerSchema(path=path, found=schema, known=SCHEMA)
     for child in _read_children(record):
-        if not processes.end_group(child.group, child.started):
+        if not process_table.end_group(child.group, child.started):
             left = f"process group {child.group}, left by an update that was killed, which does not end"
             raise LockedError(owner=left)
 
@@ -214,12 +214,12 @@ def _living_owner(path: Path, descriptor: int) -> Owner | None:
         since = moment(record["since"])
         children = _read_children(record)
         owner = Owner(record["who"], record["pid"], record["started"], since, record["why"], children)
-        if not processes.is_alive(owner.pid, owner.started):
+        if not process_table.is_alive(owner.pid, owner.started):
             return None
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     # Elsewhere than in /proc one sees who has the file open, not who has locked it.
-    holding = {holder.pid for holder in processes.holders(path)} if processes.HAS_PROC else set()
+    holding = {holder.pid for holder in processes.holders(path)} if process_table.HAS_PROC else set()
     return owner if not holding or owner.pid in holding else None
 
 

@@ -15,14 +15,14 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from newleaf.system import processes
+from newleaf.system import process_table, processes
 
 
 def used(folders: Collection[Path]) -> set[Path]:
     """Those of `folders` that a living process uses."""
     names = {folder: {str(folder), os.path.realpath(folder)} for folder in folders}
     left = set(folders)
-    for text in _by_proc() if processes.HAS_PROC else _by_tools():
+    for text in _by_proc() if process_table.HAS_PROC else _by_tools():
         if text is None:
             return set(folders)
         left -= {folder for folder in left if any(names_folder(text, name) for name in names[folder])}
@@ -43,9 +43,9 @@ def names_folder(text: str, path: str) -> bool:
 
 
 def _by_proc() -> Iterator[str]:
-    for name in os.listdir(processes.PROC):
+    for name in os.listdir(process_table.PROC):
         if name.isdigit():
-            yield from _facts_of(f"{processes.PROC}/{name}")
+            yield from _facts_of(f"{process_table.PROC}/{name}")
 
 
 def _facts_of(process: str) -> Iterator[str]:

@@ -1,53 +1,22 @@
-"""Processes of this machine: which one a recorded number means, and what is left of a group.
+"""What the processes of this machine hold: locks, open files, folders.
 
-Rules: a process is its number *and* its start time, because numbers are used again (lessons.md L35); a
-zombie is dead; whatever cannot be found out is None or nothing, never a guess. Reads `/proc` where there is
-one, asks `ps` and `lsof` elsewhere. Never signals a process with another start time than the recorded one.
+Rules: whatever cannot be found out is None or nothing, never a guess. Reads `/proc` where there is one, asks `ps`
+and `lsof` elsewhere. Which process a recorded number means: `system.process_table`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from newleaf.core.errors import NewleafError
+from newleaf.system import process_table
 from newleaf.system.commands import Command, Finished, Runner
-
-PROC = Path("/proc")
-HAS_PROC = (PROC / "self" / "stat").exists()
-GRACE_SECONDS = 2.0
-KILL_SECONDS = 5.0
-LOOK_SECONDS = 10.0
-POLL_SECONDS = 0.01
-
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_PS_COLUMNS = "pid=,pgid=,stat=,lstart="
-
-START_RESOLUTION = timedelta(milliseconds=10) if sys.platform == "linux" else timedelta(seconds=1)
-"""Start times are known to this, rounded down."""
-
-
-class Process(Struct, frozen=True):
-    """A process as the kernel shows it.
-
-    `started` is an opaque text that no other process with this number ever has: the boot and the clock
-    ticks since (Linux), or the second (elsewhere). `session` is None where the system does not tell it.
-    """
-
-    pid: int
-    group: int
-    session: int | None
-    is_zombie: bool
-    started: str
-    started_at: datetime
+from newleaf.system.process_table import LOOK_SECONDS, PROC
 
 
 class Holder(Struct, frozen=True):
@@ -60,84 +29,10 @@ class Holder(Struct, frozen=True):
         return f"{self.program} (pid {self.pid})" if self.program else f"pid {self.pid}"
 
 
-def find(pid: int) -> Process | None:
-    """The process with this number; None when there is none, or it cannot be looked at."""
-    if pid <= 0:
-        return None
-    if HAS_PROC:
-        return _read_proc(pid)
-    return next(iter(ask_ps("-p", str(pid))), None)
-
-
-def start_time(pid: int) -> str | None:
-    """What tells this process from any other that has had, or will have, its number."""
-    found = find(pid)
-    return found.started if found else None
-
-
-def is_alive(pid: int, started: str) -> bool:
-    """Whether the very process that was recorded still runs."""
-    found = find(pid)
-    return found is not None and found.started == started and not found.is_zombie
-
-
-def send_signal(pid: int, started: str, number: signal.Signals) -> bool:
-    """Signals the recorded process; False when it is gone, even if its number is another's now.
-
-    Raises: PermissionError when the process is another user's.
-    """
-    if pid <= 0:
-        return False
-    with contextlib.suppress(ProcessLookupError), _sender(pid) as send:
-        if is_alive(pid, started):
-            send(number)
-            return True
-    return False
-
-
-def group_members(group: int, started: str) -> list[Process]:
-    """The living processes of the group whose first process had the number `group` and this start time.
-
-    The kernel gives no number away that a group still bears. So while the number is a process's with
-    another start time, nothing is left of the recorded group; once the first process is gone, those that are
-    left in the group and in its own session, and are no older than it, are taken for its children.
-    """
-    members = [process for process in _all_processes() if process.group == group and not process.is_zombie]
-    first = find(group)
-    if first is not None:
-        return members if first.started == started else []
-    return [
-        process
-        for process in members
-        if process.session in (group, None) and _is_no_older(process.started, started)
-    ]
-
-
-def end_group(group: int, started: str) -> bool:
-    """Ends what is left of a recorded process group: asks first, then kills. True when nothing is left."""
-    if group <= 1 or group == os.getpgrp():
-        return True
-    for number, patience_seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
-        if not group_members(group, started):
-            return True
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, number)
-        if _wait_gone(group, started, patience_seconds):
-            return True
-    return False
-
-
 def holders(path: Path) -> tuple[Holder, ...]:
     """The processes of this user that hold a kernel lock on the file, as far as the system tells."""
-    found = _holders_in_proc(path) if HAS_PROC else holders_by_lsof(path)
+    found = _holders_in_proc(path) if process_table.HAS_PROC else holders_by_lsof(path)
     return tuple(sorted(set(found), key=lambda holder: holder.pid))
-
-
-def ask_ps(*selection: str) -> list[Process]:
-    """The processes that `ps` shows for its own way to select them: `-A`, or `-p` and a number."""
-    finished = _look(["ps", *selection, "-o", _PS_COLUMNS])
-    rows = (_parse_ps(line) for line in finished.text.splitlines()) if finished else ()
-    return [process for process in rows if process]
 
 
 def holders_by_lsof(path: Path) -> list[Holder]:
@@ -168,101 +63,6 @@ def command_lines() -> str | None:
     """The arguments and variables of every process that `ps` shows them of; None when it is not told."""
     finished = _look(["ps", "-A", "-E", "-ww", "-o", "command="])
     return (finished.text or None) if finished else None
-
-
-def _wait_gone(group: int, started: str, patience_seconds: float) -> bool:
-    deadline = time.monotonic() + patience_seconds
-    while group_members(group, started):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
-
-
-@contextlib.contextmanager
-def _sender(pid: int) -> Iterator[Callable[[signal.Signals], None]]:
-    """What signals the process that has the number now, and, where the kernel can, no later one."""
-    descriptor = _pidfd(pid)
-    if descriptor is None:
-        yield lambda number: os.kill(pid, number)
-        return
-    try:
-        yield lambda number: signal.pidfd_send_signal(descriptor, number)
-    finally:
-        os.close(descriptor)
-
-
-def _pidfd(pid: int) -> int | None:
-    """A descriptor of the process; None where there is no such thing: kernels before 5.3, some containers.
-
-    Raises: ProcessLookupError.
-    """
-    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        raise
-    except OSError:
-        return None
-
-
-def _all_processes() -> list[Process]:
-    if not HAS_PROC:
-        return ask_ps("-A")
-    numbers = (int(name) for name in os.listdir(PROC) if name.isdigit())
-    return [process for process in map(_read_proc, numbers) if process]
-
-
-def _is_no_older(started: str, than: str) -> bool:
-    boot, _, ticks = started.rpartition("/")
-    other_boot, _, other_ticks = than.rpartition("/")
-    return boot == other_boot and (len(ticks), ticks) >= (len(other_ticks), other_ticks)
-
-
-def _read_proc(pid: int) -> Process | None:
-    """From /proc/PID/stat: state, group and session are fields 3, 5 and 6, the start in clock ticks is 22."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text(errors="replace")
-        # The program's name stands in parentheses, and may hold spaces and parentheses itself.
-        fields = text[text.rindex(")") + 2 :].split()
-        ticks = int(fields[19])
-        return Process(
-            pid,
-            int(fields[2]),
-            int(fields[3]),
-            fields[0] in "ZX",
-            f"{_boot()}/{ticks}",
-            _time_of_ticks(ticks),
-        )
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _boot() -> str:
-    try:
-        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "boot"
-
-
-def _time_of_ticks(ticks: int) -> datetime:
-    # Not /proc/uptime: in some containers that is the container's own.
-    clock = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
-    age_seconds = time.clock_gettime(clock) - ticks / os.sysconf("SC_CLK_TCK")
-    return datetime.fromtimestamp(time.time() - age_seconds, UTC)
-
-
-def _parse_ps(line: str) -> Process | None:
-    """`  812   812 Ss   Sat Nov 21 03:45:14 2026`, the time in UTC."""
-    try:
-        pid, group, state, _, month, day, clock, year = line.split()
-        hour, minute, second = map(int, clock.split(":"))
-        began = datetime(int(year), _MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=UTC)
-        started = f"/{int(began.timestamp())}"
-        return Process(int(pid), int(group), None, state.startswith("Z"), started, began)
-    except ValueError:
-        return None
 
 
 def _holders_in_proc(path: Path) -> list[Holder]:

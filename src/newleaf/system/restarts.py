@@ -22,7 +22,7 @@ from msgspec import Struct
 from newleaf.core.errors import CorruptFile
 from newleaf.core.job_errors import CorruptDaemonRecord, NoDaemon
 from newleaf.core.records import moment, short_stamp, stamp
-from newleaf.system import processes
+from newleaf.system import process_table
 from newleaf.system.commands import Command, Runner
 from newleaf.system.files import read_record, remove, write_record, write_whole
 
@@ -48,7 +48,7 @@ class Daemon(Struct, frozen=True):
     @property
     def runs(self) -> bool:
         """Whether it still does."""
-        return processes.is_alive(self.pid, self.started)
+        return process_table.is_alive(self.pid, self.started)
 
 
 class RestartFlag(Struct, frozen=True):
@@ -66,11 +66,11 @@ def write_daemon(state: Path, pid: int, commit: str | None, version: str | None)
 
     Raises: NoDaemon when there is no such process, NewerSchema, DiskFull, StateDirectoryUnwritable.
     """
-    found = processes.find(pid)
+    found = process_table.find(pid)
     if found is None:
         raise NoDaemon(path=state / DAEMON_RECORD)
     # The system floors start times: what began in the same tick as a restart was ordered began after it.
-    daemon = Daemon(pid, found.started, found.started_at + processes.START_RESOLUTION, commit, version)
+    daemon = Daemon(pid, found.started, found.started_at + process_table.START_RESOLUTION, commit, version)
     write_record(
         state / DAEMON_RECORD,
         {
@@ -125,7 +125,7 @@ def terminate_daemon(state: Path) -> Daemon:
     """
     daemon = read_daemon(state)
     with contextlib.suppress(PermissionError):
-        if daemon and processes.send_signal(daemon.pid, daemon.started, signal.SIGTERM):
+        if daemon and process_table.send_signal(daemon.pid, daemon.started, signal.SIGTERM):
             return daemon
     raise NoDaemon(path=state / DAEMON_RECORD)
 

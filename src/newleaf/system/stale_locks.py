@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.releases.git_errors import CheckoutLocked
-from newleaf.system import processes
+from newleaf.system import process_table, processes
 from newleaf.system.commands import Command, Runner
 from newleaf.system.processes import Holder
 from newleaf.system.worktree import Worktree
@@ -77,10 +77,10 @@ class StaleLocks(Struct, frozen=True):
 
 def find_owners(lock: Path, worktree: Worktree, written_at: float) -> list[Holder]:
     """The living processes that the lock can be of."""
-    look = _by_proc if processes.HAS_PROC else _by_lsof
+    look = _by_proc if process_table.HAS_PROC else _by_lsof
     owners = []
     for candidate in look(lock, worktree):
-        began = processes.find(candidate.holder.pid)
+        began = process_table.find(candidate.holder.pid)
         if began is None or began.is_zombie:
             continue
         older = began.started_at.timestamp() <= written_at + CLOCK_SLACK_SECONDS
@@ -95,10 +95,10 @@ class _Candidate(Struct, frozen=True):
 
 
 def _by_proc(lock: Path, worktree: Worktree) -> Iterator[_Candidate]:
-    for name in os.listdir(processes.PROC):
+    for name in os.listdir(process_table.PROC):
         if not name.isdigit() or int(name) == os.getpid():
             continue
-        process = processes.PROC / name
+        process = process_table.PROC / name
         with contextlib.suppress(OSError):
             program = (process / "comm").read_text(errors="replace").strip()
             has_open = _has_open(process, lock)

@@ -20,6 +20,7 @@ from newleaf.core.errors import (
     Unhealthy,
 )
 from newleaf.core.job_errors import AppBusy, RestartBudgetSpent
+from newleaf.core.launch.launcher_errors import LauncherRefused
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.releases.slot_errors import PreflightFailed
@@ -100,7 +101,7 @@ class Attempt:
 
     def _forward(self, *, fresh: bool) -> Result:
         if self._state is State.CONFIRM:
-            return self._confirm(Restarted())
+            return self._hand_over() if self._parts.launcher else self._confirm(Restarted())
         for state in _left(_BESIDE, self._state):
             self._make(state, fresh=fresh)
             fresh = False
@@ -115,12 +116,14 @@ class Attempt:
 
     def _change(self) -> Result:
         """The steps that touch what is live, then the restart; no job starts meanwhile."""
-        account = self._account
+        account, launcher = self._account, self._parts.launcher
         try:
             # Killed on the way, and the daemon was started meanwhile.
             waiting = self._offline() if self._state in _STEPS.values() else ()
             if waiting:
                 return account.waits(*waiting)
+            if launcher and self._must_stop_first():
+                launcher.hold(account.record)
             steps = ("install",) if account.kind == REPAIR else account.target.steps
             changes = [State.SNAPSHOT, *(_STEPS[name] for name in steps), State.ACTIVATE]
             for state in changes if self._state in _UNTOUCHED else _left(changes, self._state):
@@ -128,6 +131,16 @@ class Attempt:
             return self._repaired() if account.kind == REPAIR else self._restart()
         except NewleafError as error:
             return self._ended_by(error)
+        finally:
+            if launcher:
+                launcher.free()
+
+    def _must_stop_first(self) -> bool:
+        """Whether the daemon must not run while the next steps are made."""
+        if self._state not in (*_UNTOUCHED, *_STEPS.values()):
+            return False
+        restores = self._account.kind == ROLLBACK and bool(self._account.record.detail.get("snapshot"))
+        return restores or self._account.pending.need_stop
 
     def _wait(self, *waiting: Waiting) -> Result:
         if self._state is State.STAGE:
@@ -243,7 +256,7 @@ class Attempt:
     def _offline(self) -> tuple[Waiting, ...]:
         """Without a launcher nothing can stop the daemon for a migration that needs it stopped."""
         names = ", ".join(self._account.pending.offline)
-        if not names or not self._parts.restarts.daemon_runs():
+        if not names or self._parts.launcher or not self._parts.restarts.daemon_runs():
             return ()
         reason = f"{names} must run while the daemon is stopped: stop it, then run `newleaf update` again"
         return (Waiting("restart", reason, self._parts.now()),)
@@ -259,12 +272,15 @@ class Attempt:
                 self._deny_what_is_left()
             self._parts.journal.append(State.RESTART)
         record = self._account.record
-        if self._has_reported():
+        if self._has_reported() and not self._parts.launcher:
             return self._done(Restarted(), confirmed=True)
         waiting = self._parts.gates.judge(record, self._request, "restart")
         if waiting:
             return self._account.waits(*waiting)
         self._account.publish("restarting")
+        if self._parts.launcher:
+            self._parts.journal.append(State.CONFIRM)
+            return self._hand_over()
         # The new process may begin jobs before it reports: it must not wait for whoever waits for it.
         self._parts.gates.let_jobs_go()
         began = time.monotonic()
@@ -275,6 +291,24 @@ class Attempt:
         seconds = time.monotonic() - began
         self._account.steps.append(StepReport("restart", seconds, restarted.skipped, restarted.detail))
         return self._confirm(restarted)
+
+    def _hand_over(self) -> Result:
+        """Has the launcher run the release, and does by its verdict."""
+        account, launcher = self._account, self._parts.launcher
+        assert launcher is not None
+        began = time.monotonic()
+        try:
+            fault = launcher.hand_over(account.record, self._parts.gates.let_jobs_go)
+        except LauncherRefused as error:
+            return account.waits(Waiting("restart", error.message, self._parts.now()))
+        account.steps.append(StepReport("restart", time.monotonic() - began, detail="by the launcher"))
+        if fault is None:
+            return self._done(Restarted(), confirmed=True)
+        return self.give_up(fault)
+
+    def confirm(self) -> Result:
+        """The process that runs was found to be good."""
+        return self._done(Restarted(), confirmed=True)
 
     def _has_reported(self) -> bool:
         """Whether the live process says that it has the target, however it came to be restarted."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Environment,
         Gates,
         Housekeeping,
+        Launcher,
         Layout,
         Preflight,
         Reporter,
@@ -78,6 +79,11 @@ class Parts(Protocol):
 
     @property
     def restarts(self) -> Restarts: ...
+
+    @property
+    def launcher(self) -> Launcher | None:
+        """Who supervises the daemon; None where nobody does."""
+        ...
 
     @property
     def gates(self) -> Gates: ...

@@ -75,6 +75,8 @@ def _finish(account: Account) -> Result:
             errors += _go_back(account)
     except NewleafError as error:
         return account.stays(error, "inconsistent")
+    if account.parts.launcher:
+        account.parts.launcher.free()
     if not detail.get("denies", detail.get("restore")):
         return account.ends(State.FAILED, "failed", *errors)
     lifts = f"newleaf allow {account.record.target.commit[:12]}"

@@ -111,9 +111,23 @@ class Transaction(Struct):
         None when no attempt is at its restart or its probation: what is confirmed is not left by itself.
         """
         owed = self.parts.journal.open_attempt
-        if owed is None or owed.state not in (State.RESTART, State.CONFIRM):
+        if owed is not None and owed.state is State.REVERT:
+            return Attempt(self.parts, request).walk()
+        if not _is_judged(owed):
             return None
         return Attempt(self.parts, request).give_up(reason)
+
+    def confirm(self, request: Request) -> Result | None:
+        """Ends the attempt whose release runs and was found to be good; None when none is at that point."""
+        owed, running = self.parts.journal.open_attempt, self.parts.restarts.running()
+        if owed is None or not _is_judged(owed) or running is None or running.commit != owed.target.commit:
+            return None
+        return self._tidied(Attempt(self.parts, request).confirm())
+
+    def take_up(self, request: Request) -> Result | None:
+        """Finishes what a kill has left in the middle, as far as its restart; None when there is nothing."""
+        Account(self.parts).tell_end()
+        return self._finish_what_is_open(request)
 
     def _tidied(self, result: Result) -> Result:
         """The result, once room is made: after the restart, so that nobody waits for it."""
@@ -215,3 +229,8 @@ class Transaction(Struct):
         )
         steps = (StepReport("fetch", detail=error.message),)
         return Result(error.outcome, live, None, steps=steps, errors=(error.as_record(),))
+
+
+def _is_judged(owed: AttemptRecord | None) -> bool:
+    """Whether an attempt waits for how its release runs."""
+    return owed is not None and owed.state in (State.RESTART, State.CONFIRM)

@@ -12,7 +12,7 @@ import pytest
 
 from newleaf.cli.demo.sandbox import Sandbox, newleaf_program, program_path, sandbox, wait_until
 from newleaf.core.errors import CommandFailed, DemoStuck, ProgramMissing
-from newleaf.system import processes
+from newleaf.system import process_table
 
 STARTS_ANOTHER = (
     "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
@@ -102,7 +102,7 @@ def test_started_program_ends_with_all_that_it_has_started(made: Sandbox) -> Non
         group = child.pid
         assert len(made.left_running()) == 2
     wait_until(lambda: not made.left_running(), "the group to end")
-    assert processes.find(group) is None
+    assert process_table.find(group) is None
 
 
 def test_process_that_outlives_its_end_is_told(made: Sandbox) -> None:

@@ -13,7 +13,7 @@ from newleaf.cli.demo import service as service_module
 from newleaf.cli.demo.sandbox import Sandbox, wait_until
 from newleaf.cli.demo.service import Sample, Service, Witness, kept_running
 from newleaf.core.errors import DemoStuck
-from newleaf.system import processes
+from newleaf.system import process_table
 
 DAEMON = """
 import json, os, socketserver, sys
@@ -104,7 +104,7 @@ def test_daemon_and_keeper_are_gone_in_the_end_also_after_an_error(sandbox: Sand
     with pytest.raises(Trouble), kept_running(sandbox, checkout) as service:  # noqa: PT012
         (pid,) = service.running()
         raise Trouble
-    assert processes.find(pid) is None
+    assert process_table.find(pid) is None
     assert len(sandbox.groups) == 2
     assert sandbox.left_running() == []
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from newleaf.cli.demo import service_keeper
-from newleaf.system import processes
+from newleaf.system import process_table
 from tests.support.kills import PATIENCE_SECONDS, wait_until
 
 ENDS_AS_TOLD = """
@@ -69,7 +69,7 @@ def test_daemon_ends_when_whoever_started_its_keeper_has_gone(tmp_path: Path) ->
     assert keeper.returncode == 0
     (ended,) = events(tmp_path, "ended")
     assert ended["status"] == -15
-    assert processes.find(ended["pid"]) is None
+    assert process_table.find(ended["pid"]) is None
 
 
 def test_keeper_that_pauses_after_a_crash_ends_at_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.slot_errors import PreflightFailed
 from newleaf.core.settings.model import Settings
 from newleaf.core.settings.sections import App, Update
-from newleaf.system import processes
+from newleaf.system import process_table
 from newleaf.system.commands import Runner
 from newleaf.update.slots.preflight import Preflight
 from tests.support.kills import wait_until
@@ -228,8 +228,8 @@ def test_a_hang_is_stopped_at_the_deadline_with_its_children(trial: Trial, where
     wait_until(lambda: not members(group), "the end of all that was started")
 
 
-def members(group: int) -> list[processes.Process]:
-    found = (processes.find(int(name)) for name in os.listdir("/proc") if name.isdigit())
+def members(group: int) -> list[process_table.Process]:
+    found = (process_table.find(int(name)) for name in os.listdir("/proc") if name.isdigit())
     return [process for process in found if process and process.group == group and not process.is_zombie]
 
 

@@ -24,7 +24,7 @@ from typing import TypeVar
 
 import newleaf
 from newleaf.core.errors import DemoStuck, ProgramMissing
-from newleaf.system import processes
+from newleaf.system import process_table
 from newleaf.system.commands import Command, Finished, Runner
 from newleaf.update.dependencies.surroundings import Surroundings
 
@@ -103,7 +103,7 @@ class Sandbox:
 
     def note_group(self, pid: int) -> None:
         """Remembers the process, and those that it starts, as to be gone in the end."""
-        started = processes.start_time(pid)
+        started = process_table.start_time(pid)
         if started:
             self.groups.append((pid, started))
 
@@ -112,7 +112,7 @@ class Sandbox:
         return [
             process.pid
             for group, started in self.groups
-            for process in processes.group_members(group, started)
+            for process in process_table.group_members(group, started)
         ]
 
 

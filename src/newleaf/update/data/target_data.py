@@ -56,7 +56,8 @@ class TargetData(Struct, dict=True):
     def pending(self) -> Pending:
         """Raises: MigrationBadlyNamed and its kin, CorruptMigrationState."""
         plan = self._plan()
-        return Pending(plan.names, plan.offline, bool(self.settings.update.state_paths))
+        is_declared = bool(self.settings.update.state_paths)
+        return Pending(plan.names, plan.offline, is_declared, plan.all_online)
 
     def snapshot(self) -> str:
         """Raises: StatePathRefused, SnapshotFailed, DiskFull."""

@@ -1,0 +1,141 @@
+"""The processes of one daemon: who serves, who is coming, who is leaving.
+
+One serves and one is coming, at most; any number may be leaving. What has failed is asked to leave, and counts as
+lost when it has: `core.launch.supervision` says what follows from that. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from newleaf.core.launch import events as e
+from newleaf.core.launch.child import INCOMING, LEAVING, SERVING, Child
+from newleaf.core.launch.counters import Counters
+from newleaf.core.launch.judging import (
+    find_fault,
+    grow_ready,
+    hear,
+    is_check_due,
+    is_proven,
+    note_check,
+)
+from newleaf.core.launch.plan import OVERLAP, Plan
+
+FAILED_STOP_SECONDS = 5.0
+"""How long a process that has failed is given to end."""
+
+
+class Children:
+    """`done` is where what is to be done is added; `now` is set before each event."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
+        self.all: dict[int, Child] = {}
+        self.started = 0
+        self.now = e.Now(0.0, 0.0)
+        self.done: list[e.Action] = []
+
+    def of(self, role: str) -> Child | None:
+        """The child in a role that only one has."""
+        return next((child for child in self.all.values() if child.role == role), None)
+
+    @property
+    def serving(self) -> Child | None:
+        return self.of(SERVING)
+
+    @property
+    def incoming(self) -> Child | None:
+        return self.of(INCOMING)
+
+    @property
+    def are_leaving(self) -> bool:
+        return any(child.role == LEAVING for child in self.all.values())
+
+    @property
+    def are_exclusive(self) -> bool:
+        """Whether none may be started while one of these is left."""
+        return any(child.plan.handover != OVERLAP for child in self.all.values())
+
+    def start(self, plan: Plan, role: str) -> None:
+        """Starts one more."""
+        self.started += 1
+        child = Child(self.started, plan, role, self.now.steady)
+        self.all[child.number] = child
+        self.done.append(e.Start(child.number, plan, child.is_gated, child.has_health))
+        if role == SERVING:
+            self.done.append(e.Serves(child.number, plan))
+
+    def let_go(self, child: Child) -> None:
+        """Tells one that it may accept."""
+        child.let_in(self.now.steady)
+        self.done.append(e.Go(child.number))
+
+    def let_serve(self, child: Child) -> None:
+        """The incoming one is the daemon from now on."""
+        child.role = SERVING
+        if child.is_gated:
+            self.let_go(child)
+        child.has_health, child.ask_at = False, self.now.steady
+        self.done.append(e.Serves(child.number, child.plan))
+
+    def dismiss(self, child: Child, seconds: float | None = None) -> None:
+        """Asks one to leave, within its own time to stop, or less."""
+        if child.role == LEAVING:
+            return
+        stop = child.plan.stop_seconds if seconds is None else min(seconds, child.plan.stop_seconds)
+        child.role, child.leaves_by = LEAVING, self.now.steady + stop
+        self.done.append(e.Terminate(child.number))
+
+    def dismiss_all(self) -> None:
+        """Asks every one to leave."""
+        for child in self.all.values():
+            self.dismiss(child)
+
+    def fail(self, child: Child, reason: str) -> None:
+        """One is no good: it is asked to leave, and is lost once it has."""
+        child.reason = reason
+        self.done.append(e.Say(f"{child.plan.release.name} failed: {reason}"))
+        self.dismiss(child, FAILED_STOP_SECONDS)
+
+    def heard(self, number: int, fields: Mapping[str, str]) -> None:
+        """One has said something of itself."""
+        child = self.all.get(number)
+        if child is None:
+            return
+        fault = hear(child, fields, self.now.steady)
+        self.counters.notifies = self.counters.notifies or child.said_ready
+        self.counters.waits = self.counters.waits or child.waits
+        if fault and child.role != LEAVING:
+            self.fail(child, fault)
+
+    def checked(self, number: int, fault: str | None) -> None:
+        """A health check came back."""
+        if child := self.all.get(number):
+            note_check(child, fault, self.now.steady, notifies=self.counters.notifies)
+
+    def watch(self) -> None:
+        """What the time that has passed means for each."""
+        for child in list(self.all.values()):
+            if child.role == LEAVING:
+                self._watch_leaving(child)
+            else:
+                self._watch_working(child)
+
+    def _watch_leaving(self, child: Child) -> None:
+        if child.leaves_by is not None and self.now.steady > child.leaves_by and not child.was_killed:
+            child.was_killed = True
+            self.done.append(e.Say(f"{child.plan.release.name} did not stop in time and is killed"))
+            self.done.append(e.Kill(child.number))
+
+    def _watch_working(self, child: Child) -> None:
+        now, notifies = self.now.steady, self.counters.notifies
+        grow_ready(child, now, notifies=notifies)
+        fault = find_fault(child, now)
+        if fault:
+            self.fail(child, fault)
+        elif self._is_judged(child) and is_check_due(child, now, notifies=notifies):
+            child.is_asked = True
+            self.done.append(e.Ask(child.number, child.plan, child.has_health))
+
+    def _is_judged(self, child: Child) -> bool:
+        return child.role == INCOMING or self.counters.commit == child.commit or not is_proven(child)

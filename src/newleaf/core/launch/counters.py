@@ -1,0 +1,65 @@
+"""What the launcher remembers beyond its own end: `launcher-state.json`.
+
+Restarts, crashes and starts are counted across launchers, or a machine that is switched off and on would
+give a bad release new tries for ever (lessons.md L32, L34). Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KEPT_TIMES = 50
+
+
+class Counters:
+    """Times are seconds since 1970.
+
+    `attempt`, `commit` and `starts` are those of the release on trial; `notifies` and `waits` say what this
+    app's processes were seen to do: report that they are ready, wait for "go".
+    """
+
+    def __init__(self) -> None:
+        self.confirmed: str | None = None
+        self.attempt: str | None = None
+        self.commit: str | None = None
+        self.starts = 0
+        self.crashes: list[float] = []
+        self.restarts: list[float] = []
+        self.alarmed = False
+        self.notifies = False
+        self.waits = False
+
+    def note(self, times: list[float], wall: float) -> None:
+        """Adds a crash, or a restart."""
+        times.append(wall)
+        del times[:-KEPT_TIMES]
+
+    def begin_trial(self, attempt: str | None, commit: str) -> None:
+        """From now on starts are this release's."""
+        if (self.attempt, self.commit) != (attempt, commit):
+            self.attempt, self.commit, self.starts = attempt, commit, 0
+
+    def end_trial(self, confirmed: str | None) -> None:
+        """The release on trial is confirmed, or given up."""
+        self.attempt, self.commit, self.starts = None, None, 0
+        self.confirmed = confirmed or self.confirmed
+
+    def as_record(self) -> dict[str, Any]:
+        return {name: list(value) if isinstance(value, list) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Counters:
+        """What can be made of a record; what is not as it should be counts as never noted."""
+        counters = cls()
+        for name, empty in vars(counters).items():
+            found = record.get(name, empty)
+            if name in ("confirmed", "attempt", "commit"):
+                fits = isinstance(found, str | None)
+            else:
+                fits = type(found) is type(empty)
+            if isinstance(found, list):
+                fits = fits and all(isinstance(time, int | float) for time in found)
+            if fits:
+                setattr(counters, name, found)
+        return counters

@@ -1,0 +1,105 @@
+"""How a launcher begins: as the only one, with what a killed one has left ended, and its sockets bound."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from newleaf.core.launch.launcher_errors import LauncherRuns
+from newleaf.core.launch.plan import Plan, Post
+from newleaf.core.launch.supervision import Supervision
+from newleaf.launcher import notify, sockets
+from newleaf.launcher.control import Control
+from newleaf.launcher.daemon_processes import DaemonProcesses
+from newleaf.launcher.launcher import Launcher, Opened
+from newleaf.launcher.logs import Log
+from newleaf.launcher.loop import Loop
+from newleaf.launcher.processes import Processes
+from newleaf.launcher.state_files import StateFiles
+from newleaf.system import process_table
+
+LOCK = "launcher.lock"
+CONTROL = "control.sock"
+LOGS = "logs"
+Say = Callable[[str], None]
+
+
+def begin(state: Path, say: Say) -> Launcher:
+    """A launcher of the app whose state directory this is.
+
+    Raises: LauncherRuns, LauncherDamaged, AddressTaken, AddressUnusable, and what files give reason to.
+    """
+    files = StateFiles(state)
+    lock = take_lock(state / LOCK)
+    post, plan = files.read_launcher()
+    sockets.require_room(state / CONTROL)
+    end_left_behind(files, plan, say)
+    notify.remove_leftovers(state)
+    for path in state.glob(".health-*"):
+        path.unlink(missing_ok=True)
+    listening = sockets.open_all(plan.listen, state, sockets.inherited(os.environ))
+    control = Control.open(state / CONTROL)
+    log = Log.open(state / LOGS) if post.log_files else None
+    opening = Opening(lock, control, Loop(), listening, say, log)
+    return assemble(files, post, Supervision(files.read_counters()), opening)
+
+
+class Opening(NamedTuple):
+    """What is open before there is a launcher."""
+
+    lock: int
+    control: Control
+    loop: Loop
+    listening: list[socket.socket]
+    say: Say
+    log: Log | None = None
+
+
+def assemble(files: StateFiles, post: Post, supervision: Supervision, opening: Opening) -> Launcher:
+    """Puts a launcher together around what is open."""
+    made: list[Launcher] = []
+    processes = Processes(lambda: made[0].write_state())
+    daemon = DaemonProcesses(
+        files.folder, processes, opening.loop, lambda event: made[0].feed(event), opening.listening
+    )
+    if opening.log:
+        opening.loop.watch(opening.log.source, opening.log.read)
+    opening.loop.watch(opening.control.listener.fileno(), lambda: made[0].accept())
+    opened = Opened(opening.lock, opening.control, daemon, processes, opening.loop, opening.log)
+    made.append(Launcher(files, post, supervision, opened, opening.say))
+    return made[0]
+
+
+def take_lock(path: Path) -> int:
+    """The lock of the one launcher; it goes with this process, and stays across its being loaded anew.
+
+    Raises: LauncherRuns.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        raise LauncherRuns(pid=owner) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def end_left_behind(files: StateFiles, plan: Plan, say: Say) -> None:
+    """Ends what a killed launcher has left running, so that nothing runs twice."""
+    for left in files.read_state().get("processes", []):
+        with contextlib.suppress(KeyError, TypeError):
+            pid, started = int(left["pid"]), str(left["started"])
+            if not process_table.group_members(pid, started):
+                continue
+            say(f"pid {pid} was left behind by a launcher that was killed, and is ended")
+            if not process_table.end_group(pid, started, plan.stop_seconds):
+                say(f"pid {pid} cannot be ended")
