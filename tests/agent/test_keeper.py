@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,12 +17,13 @@ import msgspec
 import pytest
 
 from newleaf.agent.keeper import Keeper
-from newleaf.core.errors import CommandFailed, CorruptFile, NewerSchema
+from newleaf.core.errors import CommandFailed, CorruptFile, NewerSchema, NewleafError
 from newleaf.core.job_errors import LauncherMissing
 from newleaf.core.ports import Restarted
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.settings.sections import Restart
 from newleaf.core.states import State
+from newleaf.system import planned_restart
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import read_flag, write_daemon
 from tests.support.simulated_host import commit_of, release_of
@@ -50,7 +52,7 @@ class Stage:
     def keeper(self, mode: str = "exit", **settings: object) -> Keeper:
         restart = msgspec.structs.replace(Restart(), mode=mode, **settings)
         environment = {"PATH": os.environ["PATH"]}
-        return Keeper(self.state, restart, self.state, lambda: environment, Runner(), lambda *_: 3, now)
+        return Keeper(self.state, restart, self.state, lambda: environment, Runner(), lambda *_: 3, now, 60)
 
     def start_daemon(self, commit: str | None = None, version: str | None = None) -> subprocess.Popen[bytes]:
         """A process that has reported itself."""
@@ -181,6 +183,52 @@ def test_mode_exit_asks_once_and_stays_owed(stage: Stage) -> None:
     assert daemon.poll() is None
 
 
+# --- the planned restart ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["exit", "sigterm", "command"])
+def test_a_restart_is_announced_for_as_long_as_it_may_take(stage: Stage, mode: str) -> None:
+    """lessons.md L31"""
+    stage.start_daemon(commit_of("a"))
+    began = now()
+    stage.keeper(mode, command=("true",)).restart(restarting(now()))
+    planned = planned_restart.read(stage.state, now())
+    assert planned is not None
+    assert planned.reason == "from 1.0.0 (aaaaaaaaa) to 1.1.0 (bbbbbbbbb)"
+    assert planned.expires - planned.since == timedelta(seconds=60)
+    assert planned.since >= began - timedelta(seconds=1)
+
+
+def test_it_is_announced_before_anything_happens(stage: Stage) -> None:
+    """lessons.md L31"""
+    command = ("sh", "-c", "grep -q expires planned-restart")
+    assert not stage.keeper("command", command=command).restart(restarting(now())).owed
+
+
+def test_a_restart_that_is_asked_for_again_is_announced_again(stage: Stage) -> None:
+    """lessons.md L27, L31: the daemon may leave long after it was first asked to."""
+    stage.start_daemon(commit_of("a"))
+    for minutes in (10, 20):
+        later = now() + timedelta(minutes=minutes)
+        msgspec.structs.replace(stage.keeper("exit"), now=lambda at=later: at).restart(restarting(now()))
+        assert planned_restart.read(stage.state, later) is not None
+
+
+@pytest.mark.parametrize("mode", ["none", "exit", "sigterm", "launcher"])
+def test_where_nothing_restarts_nothing_is_announced(stage: Stage, mode: str) -> None:
+    with contextlib.suppress(LauncherMissing):
+        stage.keeper(mode).restart(restarting(now()))
+    assert not (stage.state / "planned-restart").exists()
+
+
+@pytest.mark.parametrize("command", [("false",), ("no-such-program",)], ids=" ".join)
+def test_a_restart_that_failed_is_not_announced_any_longer(stage: Stage, command: tuple[str, ...]) -> None:
+    """lessons.md L31: from then on a daemon that is away is down."""
+    with pytest.raises(NewleafError):
+        stage.keeper("command", command=command).restart(restarting(now()))
+    assert not (stage.state / "planned-restart").exists()
+
+
 @pytest.mark.parametrize("mode", ["none", "exit", "sigterm", "command"])
 def test_a_daemon_that_has_started_since_is_not_restarted_again(stage: Stage, mode: str) -> None:
     """lessons.md L28"""
@@ -190,6 +238,7 @@ def test_a_daemon_that_has_started_since_is_not_restarted_again(stage: Stage, mo
     assert f"has started anew (pid {daemon.pid})" in restarted.detail
     assert not restarted.owed
     assert daemon.poll() is None
+    assert not (stage.state / "planned-restart").exists()
 
 
 def test_a_report_is_awaited_until_it_comes(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from newleaf.core.errors import CorruptFile
 from newleaf.core.records import AttemptRecord, Identity, JournalRecord, Status
 from newleaf.core.release import Release
 from newleaf.core.states import State
-from newleaf.system import process_table
+from newleaf.system import planned_restart, process_table
 from newleaf.system.restarts import raise_flag, read_daemon
 from newleaf.update.history import History
 from tests.support.repositories import Checkout, Remote
@@ -192,6 +192,29 @@ def test_a_flag_that_is_meant_for_this_process_stays(daemon: Daemon) -> None:
     daemon.clock = AFTER + timedelta(minutes=1)
     daemon.report()
     assert (daemon.state / "restart-requested").exists()
+
+
+@pytest.mark.parametrize("since", [BEFORE, STARTED], ids=["expired", "under way"])
+def test_the_planned_restart_that_brought_this_process_is_over(daemon: Daemon, since: datetime) -> None:
+    """lessons.md L31"""
+    planned_restart.announce(daemon.state, "update", since, 600)
+    daemon.report()
+    assert not (daemon.state / "planned-restart").exists()
+
+
+def test_it_is_over_with_a_broken_history_too(daemon: Daemon) -> None:
+    (daemon.state / "history.jsonl").write_text("[]\n")
+    planned_restart.announce(daemon.state, "update", STARTED, 600)
+    with pytest.raises(CorruptFile):
+        daemon.report()
+    assert not (daemon.state / "planned-restart").exists()
+
+
+def test_a_planned_restart_of_this_process_is_not_ended_by_its_own_report(daemon: Daemon) -> None:
+    """lessons.md L31: it said again that it is ready, while it was asked to leave."""
+    planned_restart.announce(daemon.state, "update", AFTER, 600)
+    daemon.report()
+    assert planned_restart.read(daemon.state, AFTER) is not None
 
 
 def test_a_broken_record_of_the_process_before_is_written_anew(daemon: Daemon) -> None:

@@ -10,6 +10,7 @@ from newleaf.agent.reasons import Reasons
 from newleaf.core.gates import GateReport
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.states import State
+from newleaf.system.planned_restart import PlannedRestart
 from newleaf.update.history import Entry
 from tests.support.simulated_host import START, release_of
 
@@ -93,6 +94,7 @@ def test_the_record_names_everything() -> None:
         locked_by="timer (pid 7)",
         denied={"c" * 40: {"when": "2026-11-20T11:00:00Z", "why": "it crashed"}},
         last_failure=FAILED,
+        planned_restart=PlannedRestart("from 1.0.0 to 1.1.0", START, START),
     ).as_record()
     assert record == {
         "outcome": "ok",
@@ -107,9 +109,15 @@ def test_the_record_names_everything() -> None:
         "locked_by": "timer (pid 7)",
         "denied": {"c" * 40: {"when": "2026-11-20T11:00:00Z", "why": "it crashed"}},
         "last_failure": {"outcome": "failed", "at": "2026-11-20T12:00:00Z", "to": B.as_record()},
+        "planned_restart": {
+            "reason": "from 1.0.0 to 1.1.0",
+            "since": "2026-11-20T12:00:00Z",
+            "expires": "2026-11-20T12:00:00Z",
+        },
     }
 
 
 def test_where_nothing_is_known_the_record_says_null() -> None:
     record = reasons(attempt=attempt(State.DONE)).as_record()
-    assert [record[key] for key in ("attempt", "suspended", "pin", "locked_by", "last_failure")] == [None] * 5
+    unknown = ("attempt", "suspended", "pin", "locked_by", "last_failure", "planned_restart")
+    assert {record[key] for key in unknown} == {None}

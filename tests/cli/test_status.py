@@ -8,13 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+import pytest
 
 from newleaf.agent.jobs import busy
 from newleaf.cli.status import describe_history, describe_status, describe_why, name
 from newleaf.system.locks import update_lock
+from newleaf.system.planned_restart import announce
 from tests.support.deployment import DAEMON, Deployment, settings_text, wait_until
 from tests.support.terminal import Terminal
 
@@ -96,6 +99,22 @@ def test_the_error_of_a_failure_is_shown(host: Deployment, terminal: Terminal) -
     record = terminal.run("status").record
     assert record["status"] == "update_failed"
     assert f"  error    {record['error']}" in terminal.text("status")[1]
+
+
+@pytest.mark.parametrize("verb", ["status", "why"])
+def test_a_planned_restart_is_shown_while_it_is_under_way(
+    host: Deployment, terminal: Terminal, verb: str
+) -> None:
+    """lessons.md L31"""
+    terminal.run("status")
+    assert not terminal.run(verb).record.get("planned_restart")
+    announce(host.state, "from 1.0.0 to 1.1.0", datetime.now(UTC), 60)
+    planned = terminal.run(verb).record["planned_restart"]
+    assert planned["reason"] == "from 1.0.0 to 1.1.0"
+    said = f"  a planned restart is under way until {planned['expires']}: from 1.0.0 to 1.1.0"
+    assert said in terminal.lines(verb)
+    announce(host.state, "from 1.0.0 to 1.1.0", datetime.now(UTC) - timedelta(seconds=61), 60)
+    assert not terminal.run(verb).record.get("planned_restart"), "it ends by itself"
 
 
 def test_watching_shows_each_change_once(host: Deployment, terminal: Terminal) -> None:

@@ -123,10 +123,10 @@ MOMENTS: dict[tuple[str, str, str], dict[str, int]] = {
         "install": 29,
         "migrate": 9,
         "activate": 2,
-        "restart": 5,
+        "restart": 7,
         "done": 3,
     },
-    ("in_place", "good", "fsyncs"): {"snapshot": 6, "restart": 2},
+    ("in_place", "good", "fsyncs"): {"snapshot": 6, "restart": 4},
     ("in_place", "failing migration", "rest"): {"migrate": 7, "revert": 33, "rolled_back": 5},
     ("slots", "good", "rest"): {
         "begin": 1,
@@ -136,13 +136,13 @@ MOMENTS: dict[tuple[str, str, str], dict[str, int]] = {
         "snapshot": 6,
         "migrate": 9,
         "activate": 6,
-        "restart": 5,
+        "restart": 7,
         "done": 3,
     },
     ("slots", "good", "fsyncs"): {"stage": 11, "activate": 2},
     ("slots", "failing migration", "rest"): {"migrate": 7, "revert": 8, "rolled_back": 5},
-    ("slots", "code only", "rest"): {"stage": 10, "restart": 7},
-    ("in_place", "code only", "rest"): {"activate": 2, "restart": 7, "done": 3},
+    ("slots", "code only", "rest"): {"stage": 10, "restart": 9},
+    ("in_place", "code only", "rest"): {"activate": 2, "restart": 9, "done": 3},
 }
 """How many events there are in each state, by kind (`observed_newleaf.py` tells them apart).
 

@@ -1,11 +1,13 @@
 """How the daemon comes to run the new release where nothing but a service manager keeps it.
 
 By `restart.mode`: it is asked to leave by itself (`exit`), told to (`sigterm`), restarted by a command,
-or left alone. A process counts as the new one when it started after the attempt came to its restart.
+or left alone. A process counts as the new one when it started after the attempt came to its restart. What
+watches over the daemon's health is told before it is asked for anything (lessons.md L31).
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,13 +15,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from newleaf.core.errors import CorruptFile
+from newleaf.core.errors import CorruptFile, NewleafError
 from newleaf.core.job_errors import LauncherMissing
 from newleaf.core.ports import Restarted
 from newleaf.core.records import AttemptRecord
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings.sections import Restart
 from newleaf.core.states import State
+from newleaf.system import planned_restart
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import (
     Daemon,
@@ -34,7 +37,11 @@ POLL_SECONDS = 0.05
 
 
 class Keeper(Struct, frozen=True):
-    """Implements `core.ports.Restarts`. `commits` counts what lies between two releases, for the flag."""
+    """Implements `core.ports.Restarts`.
+
+    `commits` counts what lies between two releases, for the flag; `away_seconds` is how long a restart may
+    keep the daemon away.
+    """
 
     state: Path
     settings: Restart
@@ -43,6 +50,7 @@ class Keeper(Struct, frozen=True):
     runner: Runner
     commits: Callable[[Release, Release], int]
     now: Callable[[], datetime]
+    away_seconds: float
 
     def daemon_runs(self) -> bool:
         """Whether a process that has reported itself is alive. Raises: CorruptFile, NewerSchema."""
@@ -62,7 +70,8 @@ class Keeper(Struct, frozen=True):
     def restart(self, attempt: AttemptRecord) -> Restarted:
         """Asks for the restart by the mode that is set.
 
-        Raises: CommandFailed, CommandTimedOut, ProgramMissing, NoDaemon, LauncherMissing.
+        Raises: CommandFailed, CommandTimedOut, ProgramMissing, NoDaemon, LauncherMissing, NewerSchema,
+        DiskFull, StateDirectoryUnwritable.
         """
         daemon = running_daemon(self.state)
         if daemon and _is_new(daemon, attempt):
@@ -70,13 +79,24 @@ class Keeper(Struct, frozen=True):
         match self.settings.mode:
             case "none":
                 return Restarted("restart.mode is none", skipped=True)
-            case "command":
-                run_restart_command(self.runner, self.settings.command or (), self.folder, self.env())
-                return Restarted("restart.command succeeded")
             case "launcher":
                 raise LauncherMissing
-        if daemon is None:
-            return Restarted("no daemon runs", skipped=True)
+            case "exit" | "sigterm" if daemon is None:
+                return Restarted("no daemon runs", skipped=True)
+        reason = f"from {attempt.start.name} to {attempt.target.name}"
+        planned_restart.announce(self.state, reason, self.now(), self.away_seconds)
+        try:
+            return self._ask(attempt, daemon)
+        except NewleafError:
+            # It is not under way: from now on a daemon that is away is a daemon that is down.
+            with contextlib.suppress(NewleafError):
+                planned_restart.withdraw(self.state)
+            raise
+
+    def _ask(self, attempt: AttemptRecord, daemon: Daemon | None) -> Restarted:
+        if daemon is None or self.settings.mode == "command":
+            run_restart_command(self.runner, self.settings.command or (), self.folder, self.env())
+            return Restarted("restart.command succeeded")
         if self.settings.mode == "sigterm":
             terminate_daemon(self.state)
             return Restarted(f"SIGTERM sent to the daemon (pid {daemon.pid})")

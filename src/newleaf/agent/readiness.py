@@ -2,7 +2,8 @@
 
 Rules: the commit is that of the tree this process has loaded, judged by when it started, never an
 environment variable's; a report confirms the attempt that brought this commit, turns "restarting" into
-"deployed" (lessons.md L3), and takes away a restart flag that was meant for the process before.
+"deployed" (lessons.md L3), takes away a restart flag that was meant for the process before, and ends the
+planned restart that brought it (L31).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from newleaf.core.confirmation import is_confirmed_by, loaded_commit
 from newleaf.core.records import AttemptRecord, Identity, Status, stamp
 from newleaf.core.release import Release
 from newleaf.core.states import State
+from newleaf.system import planned_restart
 from newleaf.system.loaded_tree import read_release
 from newleaf.system.restarts import Daemon, drop_stale_flag, write_daemon
 from newleaf.update.history import History
@@ -57,6 +59,7 @@ class Readiness(Struct, frozen=True):
         loaded = self._loaded(daemon, known)
         if loaded:
             write_daemon(self.state, os.getpid(), loaded.commit, loaded.version)
+        self._end_planned_restart(daemon)
         self._tell(loaded, known)
         return loaded
 
@@ -75,6 +78,12 @@ class Readiness(Struct, frozen=True):
             self.clear_signal(loaded)
         if confirmed or not self._has_failed():
             self._publish(last, loaded)
+
+    def _end_planned_restart(self, daemon: Daemon) -> None:
+        """Withdraws the marker, unless it announces that this very process will be away."""
+        planned = planned_restart.read(self.state, self.now())
+        if planned is None or planned.since <= daemon.since:
+            planned_restart.withdraw(self.state)
 
     def _loaded(self, daemon: Daemon, attempts: list[AttemptRecord]) -> Release | None:
         lying_there = read_release(self.tree)

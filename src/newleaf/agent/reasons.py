@@ -11,6 +11,7 @@ from msgspec import Struct
 from newleaf.core.gates import GateReport
 from newleaf.core.records import AttemptRecord, short_stamp
 from newleaf.core.states import State
+from newleaf.system.planned_restart import PlannedRestart
 from newleaf.update.history import Entry
 
 
@@ -26,6 +27,7 @@ class Reasons(Struct, frozen=True):
     denied: Mapping[str, Mapping[str, Any]]
     last_failure: Entry | None
     restart_owed: str | None = None
+    planned_restart: PlannedRestart | None = None
 
     def as_record(self) -> dict[str, Any]:
         """The record of `why --json`."""
@@ -39,6 +41,7 @@ class Reasons(Struct, frozen=True):
             "locked_by": self.locked_by,
             "denied": {commit: dict(entry) for commit, entry in self.denied.items()},
             "last_failure": dict(self.last_failure.line) if self.last_failure else None,
+            "planned_restart": self.planned_restart.as_record() if self.planned_restart else None,
         }
 
     @property

@@ -10,6 +10,7 @@ import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation, table
 from newleaf.core.states import State
+from newleaf.system import planned_restart
 from newleaf.system.locks import update_owner
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _COLOURS = {"deployed": "green", "update_failed": "red", "inconsistent": "red", 
 def status(invocation: Invocation, watch: bool) -> None:
     """Shows the published status, and what the live process has reported."""
     host = invocation.host()
-    record = host.status()
+    record = status_of(host)
     if not watch or invocation.json:
         invocation.answer(record, describe_status(record))
         return
@@ -38,7 +39,7 @@ def status(invocation: Invocation, watch: bool) -> None:
             for line in describe_status(record):
                 click.echo(line)
         time.sleep(WATCH_SECONDS)
-        record = host.status()
+        record = status_of(host)
 
 
 @click.command(short_help="Every gate, what it waits for, and the last failure.")
@@ -58,9 +59,18 @@ def history(invocation: Invocation, count: int) -> None:
     invocation.answer({"outcome": "ok", "attempts": attempts}, describe_history(attempts))
 
 
+def status_of(host: Host) -> dict[str, Any]:
+    """The published status, with what runs now; while a restart is under way, with that too."""
+    from newleaf.compose.host import now
+
+    planned = planned_restart.read(host.state, now())
+    return {**host.status(), **({"planned_restart": planned.as_record()} if planned else {})}
+
+
 def gather_reasons(host: Host) -> Reasons:
     """Everything that may hold an update back."""
     from newleaf.agent.reasons import Reasons
+    from newleaf.compose.host import now
     from newleaf.compose.parts import HostParts
 
     owed, settings, status = host.journal().open_attempt, host.settings, host.status_file
@@ -76,6 +86,7 @@ def gather_reasons(host: Host) -> Reasons:
         host.decisions.denied,
         host.history.last_failure(),
         next((entry["reason"] for entry in waiting if entry["gate"] == "restart"), None),
+        planned_restart.read(host.state, now()),
     )
 
 
@@ -89,6 +100,7 @@ def describe_status(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"  target   {name(record['target'])}"
     yield f"  channel  {record['channel']}"
     yield f"  since    {record['timestamp']}"
+    yield from _planned_restart(record)
     for waiting in record.get("waiting_for") or ():
         yield f"  waits    for {waiting['gate']} since {waiting['since']}: {waiting['reason']}"
     if record.get("error"):
@@ -104,6 +116,7 @@ def describe_why(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"  pinned     {record['pin']}; `newleaf unpin` returns to the channel"
     if record["locked_by"]:
         yield f"  locked     {record['locked_by']}"
+    yield from _planned_restart(record)
     rows = [
         (gate["gate"], "holds" if gate["holds"] else "waits", gate["reason"] + _since(gate))
         for gate in record["gates"]
@@ -120,6 +133,12 @@ def describe_why(record: Mapping[str, Any]) -> Iterator[str]:
                 yield f"      {error['cure']}"
     else:
         yield "  no failure since the last success"
+
+
+def _planned_restart(record: Mapping[str, Any]) -> Iterator[str]:
+    planned = record.get("planned_restart")
+    if planned:
+        yield f"  a planned restart is under way until {planned['expires']}: {planned['reason']}"
 
 
 def describe_history(attempts: list[dict[str, Any]]) -> list[str]:

@@ -308,6 +308,7 @@ class Host:
             self.runner,
             lambda start, target: self.origin.commits(start, target)[0],
             now,
+            self.settings.app.stop_seconds + self.settings.health.ready,
         )
 
     @cached_property

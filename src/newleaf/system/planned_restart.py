@@ -3,8 +3,8 @@
 Rules: it is announced before anything of the restart happens, and withdrawn when the new process has
 reported (lessons.md L31); it ends by itself, so that a restart that went wrong is not hidden for long; one
 that is expired, from the future or malformed says nothing, and it is a hint: nothing may hang on its being
-there. Nothing is read or written through a symlink (threats.md T20). Standard library only, for the launcher's
-sake.
+there. Nothing is read or written through a symlink (threats.md T20). Standard library only, for the
+launcher's sake.
 """
 
 from __future__ import annotations
