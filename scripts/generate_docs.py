@@ -119,7 +119,7 @@ def make_commands_page() -> str:
         for code, meaning in EXIT_MEANINGS.items()
     ]
     parts = [COMMANDS_INTRODUCTION + _table(("exit", "outcome", "meaning"), rows)]
-    parts.append("`busy -- COMMAND` exits as COMMAND does.\n")
+    parts.append("`busy -- COMMAND` exits as COMMAND does; `guard` with 0, or 7 in a crash loop.\n")
     context = click.Context(cli, info_name="newleaf")
     parts += [_verb(context, name) for name in cli.list_commands(context)]
     return "\n".join(parts)

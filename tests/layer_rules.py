@@ -39,7 +39,7 @@ LOADS_THE_APP = "newleaf.update.slots.preflight_child"
 """A program of its own, whose task is to import the app's code."""
 
 STANDARD_LIBRARY_ONLY = {
-    *(f"newleaf.core.{name}" for name in ("errors", "states", "records", "verdict")),
+    *(f"newleaf.core.{name}" for name in ("crashes", "errors", "states", "records", "verdict")),
     *(f"newleaf.system.{name}" for name in ("notify_socket", "planned_restart", "process_table")),
 }
 """What the launcher takes from core and system, and with it into its memory."""

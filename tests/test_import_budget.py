@@ -12,7 +12,10 @@ TOO_HEAVY = {"fastapi", "httpx", "pydantic", "redis", "rich", "starlette", "uvic
 LOADED = "import importlib, sys; importlib.import_module(sys.argv[1]); print(*sys.modules)"
 
 
-@pytest.mark.parametrize("module", ["newleaf", "newleaf.cli.main", "newleaf.compose"])
+@pytest.mark.parametrize(
+    "module",
+    ["newleaf", "newleaf.cli.main", "newleaf.cli.guard", "newleaf.compose", "newleaf.compose.guarding"],
+)
 def test_import_loads_no_heavy_library(module: str) -> None:
     fresh = subprocess.run(
         [sys.executable, "-c", LOADED, module], capture_output=True, text=True, check=False, timeout=30

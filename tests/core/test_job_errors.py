@@ -15,6 +15,10 @@ FACTS = {
     "count": 5,
     "span": "30m",
     "until": "13:00",
+    "name": "1.1.0",
+    "limit": 3,
+    "commit": "abcdef0",
+    "tree": "/app",
 }
 KINDS = [
     found
@@ -35,6 +39,7 @@ def test_error_has_a_code_of_its_own_and_leaves_no_fact_open(kind: type[NewleafE
     ("kind", "exit_code", "outcome"),
     [
         (job_errors.AppBusy, 4, "waiting"),
+        (job_errors.CrashLoop, 7, "inconsistent"),
         (job_errors.JobNotFound, 127, "failed"),
         (job_errors.JobNotExecutable, 126, "failed"),
         (job_errors.LeaseDenied, 1, "failed"),

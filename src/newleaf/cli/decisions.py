@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation
+from newleaf.core.errors import NotDenied
 from newleaf.core.releases.channels import parse_pin
 
 
@@ -12,11 +13,19 @@ from newleaf.core.releases.channels import parse_pin
 @click.argument("commit")
 @pass_invocation
 def allow(invocation: Invocation, commit: str) -> None:
-    """Lets COMMIT be tried again on this host."""
+    """Lets COMMIT be tried again on this host: updated to, or started after a crash loop."""
+    from newleaf.agent.guard import allow_starts
     from newleaf.compose.host import now
 
-    lifted = invocation.host().decisions.allow(commit, now())
-    said = f"{lifted} may be tried again; `newleaf update` does it"
+    host = invocation.host()
+    counted = allow_starts(host.state, commit)
+    try:
+        lifted = host.decisions.allow(commit, now())
+        said = f"{lifted} may be tried again; `newleaf update` does it"
+    except NotDenied:
+        if counted is None:
+            raise
+        lifted, said = counted, f"{counted} may start again"
     invocation.answer({"outcome": "ok", "commit": lifted}, [said])
 
 

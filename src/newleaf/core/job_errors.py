@@ -62,6 +62,23 @@ class RestartBudgetSpent(InconsistentError):
     cure = "see `newleaf history` for why it restarts so often; restart.budget sets the limit"
 
 
+class CrashLoop(InconsistentError):
+    """{name}, never confirmed, ended abnormally more than {limit} times in {span}: it is not started"""
+
+    code = "crash_loop"
+    cure = (
+        "`newleaf rollback` goes back to the last good release; `newleaf allow {commit}` lets this one start"
+        " again; without either it is tried again at {until}"
+    )
+
+
+class ReleaseUnknown(FailedError):
+    """which release lies in {tree} cannot be told"""
+
+    code = "release_unknown"
+    cure = "`newleaf doctor` looks at the checkout, or at the release slots"
+
+
 class LauncherMissing(UsageError):
     """restart.mode is launcher, but no launcher runs this app"""
 
