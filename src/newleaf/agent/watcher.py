@@ -39,7 +39,10 @@ class Looks(Protocol):
 
 
 class Watcher(Struct):
-    """Watches for one host. `say` is given a line for the log; `sleep` and `chance` are the world's."""
+    """Watches for one host. `say` is given a line for the log; `sleep` and `chance` are the world's.
+
+    `origin` says what the last look was made for, as `core.requests` names it: `poll` or `signal`.
+    """
 
     check: Looks
     signal: SignalFile
@@ -48,6 +51,7 @@ class Watcher(Struct):
     say: Callable[[str], None]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     chance: Callable[[], float] = random.random
+    origin: str = "poll"
     _known: Trace | None = None
     _failures: int = 0
     _said: str = ""
@@ -80,7 +84,7 @@ class Watcher(Struct):
 
     async def _wait(self, seconds: float) -> None:
         """Waits, or until somebody writes a signal that is worth a look."""
-        left = seconds
+        left, self.origin = seconds, "poll"
         while left > 0:
             step = min(left, NOTICED_EVERY_SECONDS)
             await self.sleep(step)
@@ -89,6 +93,7 @@ class Watcher(Struct):
             if trace != self._known:
                 self._known = trace
                 if trace is not None and await self._is_heeded():
+                    self.origin = "signal"
                     return
 
     async def _is_heeded(self) -> bool:

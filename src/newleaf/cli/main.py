@@ -187,7 +187,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in VERBS | HIDDEN:
+        if args and not args[0].startswith("-") and args[0] not in {*VERBS, *HIDDEN}:
             import difflib
 
             near = difflib.get_close_matches(args[0], VERBS, n=1, cutoff=0)

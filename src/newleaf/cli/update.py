@@ -11,7 +11,7 @@ import click
 from newleaf.cli.invocation import Invocation, pass_invocation
 from newleaf.core.errors import NewleafError, UsageError
 from newleaf.core.records import Result
-from newleaf.core.requests import Request
+from newleaf.core.requests import AGENTS_ORIGINS, BY_HAND, Request
 
 SHOWN_COMMITS = 10
 
@@ -47,6 +47,7 @@ class Seconds(click.FloatRange):
 @click.option("--branch", metavar="B", help="Another branch, for this one attempt.")
 @click.option("--wait", metavar="SECONDS", type=Seconds(0), default=0.0, help="Wait for the report.")
 @click.option("--force-busy", is_flag=True, help="Skip the idle gate too: running jobs may be cut off.")
+@click.option("--origin", type=click.Choice([BY_HAND, *AGENTS_ORIGINS]), default=BY_HAND, hidden=True)
 @pass_invocation
 def update(
     invocation: Invocation,
@@ -56,17 +57,19 @@ def update(
     branch: str | None,
     wait: float,
     force_busy: bool,
+    origin: str,
 ) -> int:
     """Moves to the target: one attempt, from fetching to the restart."""
     from newleaf.compose.parts import transaction
 
-    request = Request("command line", to, branch, now, force_busy, wait)
+    request = Request(origin, to, branch, now, force_busy, wait)
     host = invocation.host()
 
     def act() -> Result:
         if dry_run:
             return transaction(host).plan(request)
-        with host.locked("newleaf update", f"to move to {to or branch or 'its target'}"):
+        who = "newleaf update" if origin == BY_HAND else f"the agent ({origin})"
+        with host.locked(who, f"to move to {to or branch or 'its target'}"):
             return transaction(host).update(request)
 
     return _answer(invocation, act)

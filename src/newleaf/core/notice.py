@@ -52,8 +52,12 @@ def notice_body(status: Status) -> dict[str, Any]:
 def fingerprint(status: Status) -> str:
     """The same for two statuses that tell a person the same."""
     release = status.target or status.running
-    error = _VARYING.sub("#", status.error or "")
-    return f"{release.commit if release else None} {error}"
+    return f"{release.commit if release else None} {unvaried(status.error or '')}"
+
+
+def unvaried(text: str) -> str:
+    """The text without what changes from one repetition to the next."""
+    return _VARYING.sub("#", text)
 
 
 def _masked(value: Any) -> Any:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+BY_HAND = "command line"
+
+AGENTS_ORIGINS = ("poll", "signal", "owed", "decision")
+"""Why the agent asks: it looked, a signal was written, an attempt was left open, a person has decided."""
+
 
 class Request(Struct, frozen=True):
     """An update that somebody, or something, asks for.
@@ -13,7 +18,7 @@ class Request(Struct, frozen=True):
     `wait_seconds` is how long to wait for the new process to report.
     """
 
-    origin: str = "command line"
+    origin: str = BY_HAND
     to: str | None = None
     branch: str | None = None
     now: bool = False

@@ -55,6 +55,18 @@ def probe(state: Path) -> Probe:
     return Probe(is_idle=False, holders=processes.holders(path))
 
 
+def is_job_running(state: Path) -> bool:
+    """Whether somebody holds the lock, by one look and nobody named: it is asked often while a job runs.
+
+    Raises: StateDirectoryUnsafe, StateDirectoryOnNetwork, StateDirectoryUnwritable.
+    """
+    path = state / BUSY_LOCK
+    if not os.path.lexists(path):
+        return False
+    with open_lock(path) as descriptor, kept_from_children(descriptor):
+        return not try_lock(descriptor, fcntl.LOCK_EX)
+
+
 @contextlib.contextmanager
 def quiet(state: Path) -> Iterator[None]:
     """Keeps jobs from starting; those that want to wait until this ends.

@@ -149,6 +149,18 @@ def update_owner(state: Path) -> str | None:
         return _name(path, _living_owner(path, descriptor))
 
 
+def is_update_running(state: Path) -> bool:
+    """Whether somebody holds the update lock now, nobody named: it is asked often.
+
+    Raises: StateDirectoryUnsafe, StateDirectoryOnNetwork, StateDirectoryUnwritable.
+    """
+    path = state / UPDATE_LOCK
+    if not os.path.lexists(path):
+        return False
+    with open_lock(path) as descriptor:
+        return not try_lock(descriptor, fcntl.LOCK_SH)
+
+
 @contextlib.contextmanager
 def open_lock(path: Path) -> Iterator[int]:
     """A descriptor of the lock file, made when absent; closing it lets go of the lock.

@@ -1,0 +1,72 @@
+"""The agent beside a daemon, put together: made anew from settings that are read anew."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from newleaf.agent.attempt_process import AttemptProcess
+from newleaf.agent.beside import DAEMON, DECISIONS, JOURNAL, SETTINGS, Beside, BesideParts
+from newleaf.agent.children import Children
+from newleaf.agent.outlook import Outlook
+from newleaf.compose.host import Host
+from newleaf.compose.watching import watcher
+from newleaf.core.releases.polling import Interval
+from newleaf.system.commands import Runner
+from newleaf.system.restarts import DAEMON_RECORD
+
+SLACK_SECONDS = 24 * 3600.0
+KEPT_BYTES = 1024 * 1024
+"""Of the answer of an attempt."""
+
+
+def beside(
+    make_host: Callable[[], Host], words: Sequence[str], children: Children, say: Callable[[str], None]
+) -> Beside:
+    """The agent of one app. `words` follow `newleaf` in the call of each attempt and say which app is meant.
+
+    Raises: UsageError and its kin when the settings cannot be used now; later that is said only.
+    """
+
+    def read() -> BesideParts:
+        return _parts(make_host(), words, children, say)
+
+    return Beside(read, say, read())
+
+
+def _parts(host: Host, words: Sequence[str], children: Children, say: Callable[[str], None]) -> BesideParts:
+    host.runner.on_start = children.note
+    watch = host.settings.watch
+    # -P: what lies in the folder that one stands in, an app's, must never be taken for a part of newleaf.
+    argv = (sys.executable, "-P", "-m", "newleaf", *words)
+    runner = Runner(on_start=children.note, kept_bytes=KEPT_BYTES)
+    attempts = AttemptProcess(argv, Path.cwd(), dict(os.environ), _limit_seconds(host), runner)
+    return BesideParts(
+        watcher(host, say), attempts, _outlook(host), Interval(watch.poll_seconds, watch.jitter)
+    )
+
+
+def _outlook(host: Host) -> Outlook:
+    place, state = host.place, host.state
+    return Outlook(
+        state,
+        {
+            SETTINGS: (place.app_file, place.host_file),
+            DECISIONS: (state / "decisions.json", place.host_file),
+            JOURNAL: (state / "journal.jsonl",),
+            DAEMON: (state / DAEMON_RECORD,),
+        },
+        lambda: host.journal().open_attempt,
+    )
+
+
+def _limit_seconds(host: Host) -> float:
+    """Longer than an attempt can take by its own limits (L22), several migrations and a way back included."""
+    update, health = host.settings.update, host.settings.health
+    limits = (
+        *(update.fetch_timeout, update.install_timeout, update.migrate_timeout, update.preflight_timeout),
+        *(health.ready * health.max_starts, health.probation, host.settings.app.stop_seconds),
+    )
+    return SLACK_SECONDS + 2 * sum(limits)
