@@ -1,8 +1,8 @@
 """One attempt, made by a process of its own: `newleaf update`, and what it answers.
 
-The agent stays small and awake meanwhile (lessons.md L30). Rules: each step of an attempt has a limit of its own,
-which the limit of the whole must never undercut (L22); an answer that cannot be read is a failure, whatever
-the exit status says (L2).
+The agent stays small and awake meanwhile (lessons.md L30). Rules: each step of an attempt has a limit of its
+own, which the limit of the whole must never undercut (L22); an answer that cannot be read is a failure,
+whatever the exit status says (L2).
 """
 
 from __future__ import annotations

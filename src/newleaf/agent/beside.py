@@ -3,8 +3,8 @@
 Rules:
 1. An attempt is a process of its own: this loop never stands still (lessons.md L30). One runs at a time, and
    at most one more is wanted meanwhile, the newest (L36); none when the one that ran has gone there.
-2. A target that was tried is tried again as `core.retries` says, not at every poll; a new target, a signal that
-   is heeded, and a decision of a person are each worth a try of their own.
+2. A target that was tried is tried again as `core.retries` says, not at every poll; a new target, a signal
+   that is heeded, and a decision of a person are each worth a try of their own.
 3. An attempt that the journal has open is owed, whoever left it so: at the start, or later (L13, L27).
 4. Settings are read anew, in this process, when their files have changed or an attempt has moved the release.
    What cannot be used is told, and the agent goes on with what it had.

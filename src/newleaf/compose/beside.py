@@ -12,7 +12,6 @@ from newleaf.agent.beside import DAEMON, DECISIONS, JOURNAL, SETTINGS, Beside, B
 from newleaf.agent.children import Children
 from newleaf.agent.outlook import Outlook
 from newleaf.compose.host import Host
-from newleaf.compose.watching import watcher
 from newleaf.core.releases.polling import Interval
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import DAEMON_RECORD
@@ -37,6 +36,8 @@ def beside(
 
 
 def _parts(host: Host, words: Sequence[str], children: Children, say: Callable[[str], None]) -> BesideParts:
+    from newleaf.compose.watching import watcher
+
     host.runner.on_start = children.note
     watch = host.settings.watch
     # -P: what lies in the folder that one stands in, an app's, must never be taken for a part of newleaf.

@@ -5,8 +5,8 @@ Rules:
    `rolled_back`, `inconsistent` (lessons.md L32, L42).
 2. `locked`: once the owner of the lock is gone.
 3. `waiting` stays owed (L27). It is tried again by the clock, after 30 seconds and then twice as long each
-   time, up to the polling interval; for idle alone also when a job has ended, for a restart also when a daemon
-   has reported itself.
+   time, up to the polling interval; for idle alone also when a job has ended, for a restart also when a
+   daemon has reported itself.
 4. All else has failed, and is tried again as the remote is asked after failures (`core.releases.polling`).
 """
 
