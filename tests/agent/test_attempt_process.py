@@ -34,7 +34,7 @@ def attempt(folder: Path, code: str, timeout_seconds: float = 20) -> Ended:
 def test_waiting_then_its_gates_its_target_and_all_it_says() -> None:
     waiting = [{"gate": "idle", "reason": "a job runs", "since": "x"}, {"gate": "window", "reason": "shut"}]
     ended = answered({"outcome": "waiting", "to": TARGET, "waiting_for": waiting}, 4)
-    assert (ended.outcome, ended.gates, ended.to) == ("waiting", {"idle", "window"}, COMMIT)
+    assert (ended.outcome, ended.gates, ended.to) == ("waiting", frozenset({"idle", "window"}), COMMIT)
     assert ended.lines == (
         "waiting: 1.1.0 (bbbbbbbbb)",
         "  waits for idle: a job runs",

@@ -42,7 +42,10 @@ SETTINGS, DECISIONS, JOURNAL, DAEMON = "settings", "decisions", "journal", "daem
 class Watches(Protocol):
     """What polls the remote: `agent.watcher.Watcher`."""
 
-    origin: str
+    @property
+    def origin(self) -> str:
+        """What the last look was made for."""
+        ...
 
     async def run(self, on_target: OnTarget) -> None:
         """Watches until it is cancelled."""

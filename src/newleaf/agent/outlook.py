@@ -6,7 +6,7 @@ makes an attempt: the attempt tells what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -22,7 +22,7 @@ class Outlook(Struct, frozen=True):
     """Implements `agent.beside.Sees`. `files` are those whose change means something, by what it means."""
 
     state: Path
-    files: dict[str, tuple[Path, ...]]
+    files: Mapping[str, tuple[Path, ...]]
     open_attempt: Callable[[], AttemptRecord | None]
 
     def trace(self, what: str) -> Trace:

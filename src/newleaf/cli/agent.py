@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -46,9 +47,9 @@ def agent(invocation: Invocation) -> int:
 
     made = beside(invocation.host, words, children, say)
     every = format_duration(host.settings.watch.poll_seconds)
-    say(f"watches {host.name} on {host.settings.deployment.channel}, every {every}")
+    greeting = f"watches {host.name} on {host.settings.deployment.channel}, every {every}"
     try:
-        asyncio.run(_until_told(made))
+        asyncio.run(_until_told(made, lambda: say(greeting)))
     finally:
         children.end(PATIENCE_SECONDS)
     say("ends")
@@ -57,13 +58,14 @@ def agent(invocation: Invocation) -> int:
     return 0
 
 
-async def _until_told(made: Beside) -> None:
-    """Runs the agent until a signal asks this process to end."""
+async def _until_told(made: Beside, on_ready: Callable[[], None]) -> None:
+    """Runs the agent until a signal asks this process to end; `on_ready` is called when it would be heard."""
     told = asyncio.Event()
     for number in STOPPING:
         # Ignored signals stay ignored: that is how `nohup` works.
         if signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, told.set)
+    on_ready()
     working = asyncio.ensure_future(made.run())
     stopping = asyncio.ensure_future(told.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

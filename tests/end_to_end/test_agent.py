@@ -1,0 +1,283 @@
+"""`newleaf agent` beside a daemon: real git, real processes, no command typed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.deployment import DAEMON, Deployment, SlotDeployment, migration, wait_until
+from tests.support.kills import PATIENCE_SECONDS
+
+OFTEN = "[watch]\npoll_seconds = 0.2\n"
+SELDOM = "[watch]\npoll_seconds = 3600\n"
+
+
+class Agent:
+    """An agent that runs, and what it has said so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.said = ""
+        assert process.stderr
+        os.set_blocking(process.stderr.fileno(), False)
+
+    def hear(self) -> str:
+        """All that it has said until now."""
+        assert self.process.stderr
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stderr, selectors.EVENT_READ)
+            while selector.select(0):
+                chunk = os.read(self.process.stderr.fileno(), 65536).decode()
+                if not chunk:
+                    break
+                self.said += chunk
+        return self.said
+
+    def says(self, text: str) -> None:
+        """Waits until it says this."""
+        try:
+            wait_until(lambda: text in self.hear(), PATIENCE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{text!r} is not in {self.said!r}") from error
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Tells it to end; the seconds that it takes."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(timeout=PATIENCE_SECONDS)
+        self.hear()
+        return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def agent_of(deployment: Deployment, settings: str | None = OFTEN, **how: Any) -> Iterator[Agent]:
+    """An agent, from when it watches."""
+    if settings is not None:
+        deployment.host_settings(settings)
+    process = deployment.start("agent", **how)
+    agent = Agent(process)
+    try:
+        agent.says("watches sessions")
+        yield agent
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def ended(deployment: Deployment, outcome: str = "updated") -> Callable[[], list[dict[str, Any]]]:
+    """The lines of the history with this outcome."""
+    return lambda: [line for line in deployment.lines("history.jsonl") if line["outcome"] == outcome]
+
+
+def await_signal(deployment: Deployment, commit: str) -> None:
+    """Waits until the agent has found the commit."""
+    path = deployment.state / "update_available.json"
+    wait_until(lambda: path.exists() and commit in path.read_text())
+
+
+def signal_to(deployment: Deployment, commit: str) -> None:
+    """Writes the signal, as any program may."""
+    text = f'{{"current": "{deployment.head()}", "available": "{commit}", "channel": "alpha"}}'
+    (deployment.state / "update_available.json").write_text(text)
+
+
+def slow(folder: Path) -> list[str]:
+    """An install that says it runs, and ends when it may."""
+    script = f"touch {folder}/begun; while [ ! -e {folder}/may-end ]; do sleep 0.02; done"
+    return ["sh", "-c", script]
+
+
+def slow_deployment(folder: Path) -> Deployment:
+    return Deployment.make(folder, update={"install": slow(folder)})
+
+
+def memory(pid: int) -> float:
+    """What the process holds in memory, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+# --- it moves by itself -----------------------------------------------------------------
+
+
+def test_a_commit_is_pushed_then_the_daemon_runs_it_with_no_command_typed(tmp_path: Path) -> None:
+    """lessons.md L1, L30; numbers.md: at most 40 MiB"""
+    deployment = Deployment.make(tmp_path, {"daemon.py": DAEMON}, restart={"mode": "sigterm"})
+    daemon = deployment.start_daemon()
+    try:
+        with agent_of(deployment) as agent:
+            commit = deployment.release("1.1.0")
+            assert daemon.wait(timeout=PATIENCE_SECONDS) == 0
+            wait_until(ended(deployment))
+            assert (deployment.head(), ended(deployment)()[-1]["origin"]) == (commit, "poll")
+            agent.says("updated: 1.1.0")
+            if Path("/proc").is_dir():
+                assert memory(agent.process.pid) <= 40
+            assert agent.end() < 1
+            assert agent.process.returncode == 0
+    finally:
+        if daemon.poll() is None:
+            daemon.kill()
+        daemon.wait()
+
+
+def test_a_signal_is_written_then_an_attempt_within_two_seconds(tmp_path: Path) -> None:
+    deployment = Deployment.make(tmp_path)
+    deployment.host_settings(SELDOM)
+    deployment.run("check")
+    with agent_of(deployment, None):
+        commit = deployment.release("1.1.0")
+        signal_to(deployment, commit)
+        began = time.monotonic()
+        wait_until(lambda: "fetch" in deployment.states())
+        assert time.monotonic() - began < 2
+        wait_until(ended(deployment))
+        assert (deployment.head(), ended(deployment)()[-1]["origin"]) == (commit, "signal")
+
+
+def test_release_slots_then_the_agent_stands_in_none_of_them(tmp_path: Path) -> None:
+    deployment = SlotDeployment.make(tmp_path)
+    with agent_of(deployment) as agent:
+        commit = deployment.release("1.1.0")
+        wait_until(lambda: deployment.head() == commit)
+        agent.says("updated: 1.1.0")
+        if Path("/proc").is_dir():
+            assert Path(f"/proc/{agent.process.pid}/cwd").resolve() == deployment.state.resolve()
+
+
+def test_two_commits_are_pushed_during_an_attempt_then_one_more_attempt_only(tmp_path: Path) -> None:
+    """lessons.md L36"""
+    deployment = slow_deployment(tmp_path)
+    with agent_of(deployment):
+        deployment.release("1.1.0")
+        wait_until((tmp_path / "begun").exists)
+        for version in ("1.2.0", "1.3.0"):
+            await_signal(deployment, deployment.release(version))
+        (tmp_path / "may-end").touch()
+        wait_until(lambda: len(ended(deployment)()) == 2)
+        time.sleep(0.5)
+    versions = [line["to"]["version"] for line in deployment.lines("history.jsonl")]
+    assert versions == ["1.1.0", "1.3.0"]
+
+
+# --- it waits, and tries again ----------------------------------------------------------
+
+
+def test_a_job_runs_then_it_waits_and_updates_soon_after_the_jobs_end(tmp_path: Path) -> None:
+    """lessons.md L26, L27, L5"""
+    deployment = Deployment.make(tmp_path)
+    job = deployment.start("busy", "--", "sh", "-c", f"touch {tmp_path}/job; exec sleep 60")
+    try:
+        wait_until((tmp_path / "job").exists)
+        start = deployment.head()
+        with agent_of(deployment) as agent:
+            commit = deployment.release("1.1.0")
+            agent.says("waits for idle: busy.lock is held by")
+            assert deployment.head() == start
+            time.sleep(1)
+            os.killpg(job.pid, signal.SIGKILL)
+            began = time.monotonic()
+            wait_until(ended(deployment))
+            assert time.monotonic() - began < 3
+            assert deployment.head() == commit
+            agent.says("updated: 1.1.0")
+            assert agent.said.count("waits for idle") == 1
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+
+
+def test_a_commit_is_denied_then_neither_poll_nor_signal_brings_it_again_and_a_newer_one_comes(
+    tmp_path: Path,
+) -> None:
+    """lessons.md L32, L42"""
+    state_paths: dict[str, Any] = {"install": "none", "state_paths": ["data"]}
+    deployment = Deployment.make(tmp_path, {"data/kept": "1\n"}, update=state_paths)
+    with agent_of(deployment) as agent:
+        bad = deployment.release("1.1.0", {"migrations/v1.1.0/001_a.py": migration("raise SystemExit('no')")})
+        wait_until(ended(deployment, "rolled_back"))
+        agent.says("rolled_back: 1.1.0")
+        states = deployment.states()
+        time.sleep(0.5)
+        assert deployment.states() == states
+        deployment.host_settings(SELDOM)
+        agent.says("held: ")
+        signal_to(deployment, bad)
+        agent.says(f"the signal was ignored: {bad} is denied on this host")
+        assert deployment.states() == states
+        good = deployment.release("1.2.0", {"migrations/v1.1.0/001_a.py": None})
+        signal_to(deployment, good)
+        wait_until(ended(deployment))
+        assert (deployment.head(), ended(deployment)()[-1]["origin"]) == (good, "signal")
+
+
+def test_an_update_by_hand_is_killed_half_way_then_the_agent_finishes_it_unasked(tmp_path: Path) -> None:
+    """lessons.md L13, L27: what no poll would find."""
+    deployment = Deployment.make(tmp_path)
+    with agent_of(deployment, SELDOM):
+        commit = deployment.release("1.1.0")
+        deployment.run("update", kill_at="append:journal.jsonl:6")
+        assert deployment.states()[-1] != "done"
+        wait_until(ended(deployment))
+        assert deployment.head() == commit
+
+
+# --- it is told to end, or killed ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_in_the_middle_of_an_attempt_then_gone_within_a_second_and_nothing_is_left(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Promise 5, lessons.md L22"""
+    deployment = slow_deployment(tmp_path)
+    with agent_of(deployment) as agent:
+        commit = deployment.release("1.1.0")
+        wait_until((tmp_path / "begun").exists)
+        assert agent.end(number) < 1.2
+        assert agent.process.returncode == 0
+        assert not users_of(tmp_path / "may-end")
+    (tmp_path / "may-end").touch()
+    with agent_of(deployment, None) as agent:
+        wait_until(ended(deployment))
+        assert deployment.head() == commit
+    assert deployment.checkout.changes() == []
+
+
+def test_killed_in_the_middle_of_an_attempt_then_the_attempt_ends_and_the_next_agent_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    """Promise 5, lessons.md L35"""
+    deployment = slow_deployment(tmp_path)
+    with agent_of(deployment) as agent:
+        commit = deployment.release("1.1.0")
+        wait_until((tmp_path / "begun").exists)
+        agent.end(signal.SIGKILL)
+        assert users_of(tmp_path / "may-end")
+        with agent_of(deployment, SELDOM) as successor:
+            time.sleep(0.3)
+            (tmp_path / "may-end").touch()
+            wait_until(ended(deployment))
+            assert deployment.head() == commit
+            wait_until(lambda: not users_of(tmp_path / "may-end"))
+            assert successor.process.poll() is None
+    assert len(deployment.lines("history.jsonl")) == 1
+
+
+def users_of(path: Path) -> list[int]:
+    """The processes that have the path among their words."""
+    found = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True
+    )
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if str(path) in line]
