@@ -187,6 +187,17 @@ def test_somebody_writes_the_signal_then_a_look_within_two_seconds(world: World)
     assert world.found == [FOUND]
 
 
+def test_looks_are_made_then_it_is_known_what_for(world: World) -> None:
+    world.at[100.0] = lambda: world.signal.write(SAID)
+    world.results, world.until = [FOUND, FOUND], 500
+    origins: list[str] = []
+    interval = Interval(300, 0.0)
+    watcher = Watcher(world, world.signal, interval, world.now, print, world.sleep, lambda: 0.5)
+    with pytest.raises(Enough):
+        asyncio.run(watcher.run(lambda _: origins.append(watcher.origin)))
+    assert origins == ["signal", "poll"]
+
+
 def test_signal_that_is_not_heeded_then_told_once_and_no_look(world: World) -> None:
     world.objection = "the signal was ignored: it is not JSON"
     for moment in (20.0, 40.0):

@@ -15,7 +15,7 @@ import pytest
 
 from newleaf.cli import main
 from newleaf.cli.invocation import Invocation, pass_invocation
-from newleaf.cli.main import SUMMARIES, VERBS, Verbs, cli, run
+from newleaf.cli.main import HIDDEN, SUMMARIES, VERBS, Verbs, cli, run
 from newleaf.core.errors import RefusedError, RolledBackError
 from newleaf.system.locks import update_lock
 from tests.support.deployment import NEWLEAF, Deployment, settings_text, wait_until
@@ -49,7 +49,7 @@ def test_every_verb_has_its_module_its_summary_and_the_shared_options() -> None:
     group = cli
     assert isinstance(group, Verbs)
     context = click.Context(group)
-    for verb in VERBS:
+    for verb in (*VERBS, *HIDDEN):
         command = group.get_command(context, verb)
         assert command is not None
         assert command.name == verb

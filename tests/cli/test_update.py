@@ -135,6 +135,17 @@ def test_a_lock_that_is_held_is_named_and_never_waited_for(host: Deployment, ter
         assert error["message"] in errors
 
 
+def test_the_agent_asks_then_the_history_says_why_and_nobody_is_told_of_the_option(
+    host: Deployment, terminal: Terminal
+) -> None:
+    host.release("1.1.0")
+    assert terminal.run("update", "--origin", "signal").outcome == "updated"
+    assert host.lines("history.jsonl")[-1]["origin"] == "signal"
+    assert host.lines("journal.jsonl")[0]["detail"]["origin"] == "signal"
+    assert (answer := terminal.run("update", "--origin", "a friend")).code == 2, answer
+    assert "--origin" not in "\n".join(terminal.lines("update", "--help"))
+
+
 def test_running_jobs_are_waited_for_unless_they_may_be_cut_off(host: Deployment, terminal: Terminal) -> None:
     commit = host.release("1.1.0")
     terminal.run("status")

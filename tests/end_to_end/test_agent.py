@@ -184,7 +184,7 @@ def test_a_job_runs_then_it_waits_and_updates_soon_after_the_jobs_end(tmp_path: 
             commit = deployment.release("1.1.0")
             agent.says("waits for idle: busy.lock is held by")
             assert deployment.head() == start
-            time.sleep(1)
+            time.sleep(0.2)
             os.killpg(job.pid, signal.SIGKILL)
             began = time.monotonic()
             wait_until(ended(deployment))
@@ -220,6 +220,27 @@ def test_a_commit_is_denied_then_neither_poll_nor_signal_brings_it_again_and_a_n
         signal_to(deployment, good)
         wait_until(ended(deployment))
         assert (deployment.head(), ended(deployment)()[-1]["origin"]) == (good, "signal")
+
+
+def test_the_remote_is_gone_and_settings_are_wrong_then_each_is_said_once_and_it_goes_on(
+    tmp_path: Path,
+) -> None:
+    """lessons.md L2, L5"""
+    deployment = Deployment.make(tmp_path)
+    with agent_of(deployment) as agent:
+        deployment.remote.path.rename(tmp_path / "elsewhere.git")
+        agent.says("remote.git")
+        deployment.host_settings(OFTEN + "[gates]\nmax_wait = -1\n")
+        agent.says("the settings of before hold")
+        agent.says("usage: the target")
+        time.sleep(0.5)
+        (tmp_path / "elsewhere.git").rename(deployment.remote.path)
+        deployment.host_settings(OFTEN)
+        commit = deployment.release("1.1.0")
+        wait_until(ended(deployment))
+        assert deployment.head() == commit
+        said = agent.hear().splitlines()
+        assert [line for line in said if said.count(line) > 1] == []
 
 
 def test_an_update_by_hand_is_killed_half_way_then_the_agent_finishes_it_unasked(tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ import pytest
 from newleaf.core.errors import StateDirectoryUnsafe
 from newleaf.core.job_errors import AppBusy
 from newleaf.system import busy_lock, process_table
-from newleaf.system.busy_lock import Probe, open_shared, probe, quiet, try_shared, wait_shared
+from newleaf.system.busy_lock import (
+    Probe,
+    is_job_running,
+    open_shared,
+    probe,
+    quiet,
+    try_shared,
+    wait_shared,
+)
 from newleaf.system.locks import open_lock, try_lock
 from newleaf.system.processes import Holder
 from tests.support.children import python, read_line, started
@@ -65,6 +73,7 @@ def state(tmp_path: Path) -> Path:
 
 def test_app_without_jobs_is_idle_and_nothing_is_made_to_find_out(state: Path) -> None:
     assert probe(state).is_idle
+    assert not is_job_running(state)
     assert list(state.iterdir()) == []
 
 
@@ -73,7 +82,9 @@ def test_job_makes_the_app_busy_until_it_ends(state: Path) -> None:
     with open_shared(state) as job:
         assert try_shared(job)
         assert not probe(state).is_idle
+        assert is_job_running(state)
     assert probe(state).is_idle
+    assert not is_job_running(state)
 
 
 def test_app_is_busy_until_the_last_of_many_jobs_has_ended(state: Path) -> None:

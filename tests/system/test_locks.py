@@ -25,7 +25,7 @@ from newleaf.core.errors import (
     StateDirectoryUnwritable,
 )
 from newleaf.system import locks, mounts, process_table
-from newleaf.system.locks import update_lock, update_owner
+from newleaf.system.locks import is_update_running, update_lock, update_owner
 from tests.support.children import python, read_line, started
 from tests.support.kills import run_in_child, wait_until
 from tests.support.permissions import binding_permissions
@@ -209,6 +209,7 @@ def test_asking_who_runs_never_makes_an_update_fail(state: Path) -> None:
     def ask() -> None:
         while not stop.is_set():
             update_owner(state)
+            is_update_running(state)
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -253,13 +254,16 @@ def test_owner_is_named_while_an_update_runs_and_nobody_otherwise(
 ) -> None:
     """lessons.md L6"""
     assert f"pid {holder.pid}" in str(update_owner(state))
+    assert is_update_running(state)
     holder.kill()
     holder.wait()
     assert update_owner(state) is None
+    assert not is_update_running(state)
 
 
 def test_nobody_is_named_where_no_update_ever_ran(state: Path) -> None:
     assert update_owner(state) is None
+    assert not is_update_running(state)
     assert not (state / "update.lock").exists()
 
 
