@@ -54,7 +54,7 @@ class World:
             for moment in sorted(due):
                 self.origin, commit = self.found.pop(moment)
                 on_target(Checked("available", "alpha", HERE, Release(CommitId(commit))))
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(min(self.found, default=1e9) - now())
 
     async def make_attempt(self, origin: str) -> Ended:
         self.tried.append((round(now()), origin))

@@ -7,16 +7,16 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.support.deployment import DAEMON, Deployment, SlotDeployment, migration, wait_until
+from tests.support.deployment import DAEMON, NEWLEAF, Deployment, SlotDeployment, migration, wait_until
 from tests.support.kills import PATIENCE_SECONDS
 
+QUICK = (sys.executable, str(Path(__file__).parents[1] / "support" / "quick_agent.py"))
 OFTEN = "[watch]\npoll_seconds = 0.2\n"
 SELDOM = "[watch]\npoll_seconds = 3600\n"
 
@@ -59,11 +59,13 @@ class Agent:
 
 
 @contextlib.contextmanager
-def agent_of(deployment: Deployment, settings: str | None = OFTEN, **how: Any) -> Iterator[Agent]:
+def agent_of(
+    deployment: Deployment, settings: str | None = OFTEN, program: Sequence[str] = QUICK
+) -> Iterator[Agent]:
     """An agent, from when it watches."""
     if settings is not None:
         deployment.host_settings(settings)
-    process = deployment.start("agent", **how)
+    process = deployment.start("agent", program=program)
     agent = Agent(process)
     try:
         agent.says("watches sessions")
@@ -115,7 +117,7 @@ def test_a_commit_is_pushed_then_the_daemon_runs_it_with_no_command_typed(tmp_pa
     deployment = Deployment.make(tmp_path, {"daemon.py": DAEMON}, restart={"mode": "sigterm"})
     daemon = deployment.start_daemon()
     try:
-        with agent_of(deployment) as agent:
+        with agent_of(deployment, program=NEWLEAF) as agent:
             commit = deployment.release("1.1.0")
             assert daemon.wait(timeout=PATIENCE_SECONDS) == 0
             wait_until(ended(deployment))
@@ -135,7 +137,7 @@ def test_a_signal_is_written_then_an_attempt_within_two_seconds(tmp_path: Path) 
     deployment = Deployment.make(tmp_path)
     deployment.host_settings(SELDOM)
     deployment.run("check")
-    with agent_of(deployment, None):
+    with agent_of(deployment, None, NEWLEAF):
         commit = deployment.release("1.1.0")
         signal_to(deployment, commit)
         began = time.monotonic()
@@ -165,7 +167,7 @@ def test_two_commits_are_pushed_during_an_attempt_then_one_more_attempt_only(tmp
             await_signal(deployment, deployment.release(version))
         (tmp_path / "may-end").touch()
         wait_until(lambda: len(ended(deployment)()) == 2)
-        time.sleep(0.5)
+        time.sleep(0.3)
     versions = [line["to"]["version"] for line in deployment.lines("history.jsonl")]
     assert versions == ["1.1.0", "1.3.0"]
 
@@ -209,7 +211,7 @@ def test_a_commit_is_denied_then_neither_poll_nor_signal_brings_it_again_and_a_n
         wait_until(ended(deployment, "rolled_back"))
         agent.says("rolled_back: 1.1.0")
         states = deployment.states()
-        time.sleep(0.5)
+        time.sleep(0.3)
         assert deployment.states() == states
         deployment.host_settings(SELDOM)
         agent.says("held: ")
@@ -233,7 +235,7 @@ def test_the_remote_is_gone_and_settings_are_wrong_then_each_is_said_once_and_it
         deployment.host_settings(OFTEN + "[gates]\nmax_wait = -1\n")
         agent.says("the settings of before hold")
         agent.says("usage: the target")
-        time.sleep(0.5)
+        time.sleep(0.3)
         (tmp_path / "elsewhere.git").rename(deployment.remote.path)
         deployment.host_settings(OFTEN)
         commit = deployment.release("1.1.0")
@@ -257,16 +259,15 @@ def test_an_update_by_hand_is_killed_half_way_then_the_agent_finishes_it_unasked
 # --- it is told to end, or killed ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_in_the_middle_of_an_attempt_then_gone_within_a_second_and_nothing_is_left(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path,
 ) -> None:
     """Promise 5, lessons.md L22"""
     deployment = slow_deployment(tmp_path)
     with agent_of(deployment) as agent:
         commit = deployment.release("1.1.0")
         wait_until((tmp_path / "begun").exists)
-        assert agent.end(number) < 1.2
+        assert agent.end() < 1.2
         assert agent.process.returncode == 0
         assert not users_of(tmp_path / "may-end")
     (tmp_path / "may-end").touch()
