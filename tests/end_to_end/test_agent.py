@@ -6,6 +6,7 @@ import contextlib
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.deployment import DAEMON, NEWLEAF, Deployment, SlotDeployment, migration, wait_until
+from tests.support.git_servers import listening
 from tests.support.kills import PATIENCE_SECONDS
 
 QUICK = (sys.executable, str(Path(__file__).parents[1] / "support" / "quick_agent.py"))
@@ -277,6 +279,23 @@ def test_told_to_end_in_the_middle_of_an_attempt_then_gone_within_a_second_and_n
     assert deployment.checkout.changes() == []
 
 
+def test_told_to_end_while_the_remote_is_silent_then_no_look_goes_on_for_ever(tmp_path: Path) -> None:
+    """lessons.md L10, L22"""
+    deployment = Deployment.make(tmp_path)
+    with listening() as (listener, accept):
+        clients: list[socket.socket] = []
+        accept(clients.append)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/{tmp_path.name}/remote.git"
+        deployment.checkout.git("remote", "set-url", "origin", url)
+        with agent_of(deployment) as agent:
+            wait_until(lambda: clients)
+            assert users_of(url)
+            assert agent.end() < 1.2
+            wait_until(lambda: not users_of(url), 5)
+        for client in clients:
+            client.close()
+
+
 def test_killed_in_the_middle_of_an_attempt_then_the_attempt_ends_and_the_next_agent_waits_for_it(
     tmp_path: Path,
 ) -> None:
@@ -297,9 +316,9 @@ def test_killed_in_the_middle_of_an_attempt_then_the_attempt_ends_and_the_next_a
     assert len(deployment.lines("history.jsonl")) == 1
 
 
-def users_of(path: Path) -> list[int]:
-    """The processes that have the path among their words."""
+def users_of(what: object) -> list[int]:
+    """The processes that have a path, or another text, among their words."""
     found = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True
     )
-    return [int(line.split()[0]) for line in found.stdout.splitlines() if str(path) in line]
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if str(what) in line]

@@ -25,7 +25,6 @@ from newleaf.core.releases.git_errors import (
     RemoteUnreachable,
 )
 from newleaf.core.releases.tree_rules import Entry
-from newleaf.system import processes
 from newleaf.system.commands import Runner
 from newleaf.system.git import At, Git, Repository
 from newleaf.system.git_environment import Access
