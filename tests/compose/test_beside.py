@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from newleaf.agent.children import Children
 from newleaf.agent.outlook import Outlook
 from newleaf.cli.invocation import Invocation
 from newleaf.compose.beside import beside
+from newleaf.compose.host import Host
 from newleaf.core.errors import SettingsInvalid
 from tests.support.deployment import Deployment
 
@@ -36,10 +38,14 @@ FOR_ATTEMPTS_ONLY = (
 )
 
 
-def make(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, *words: str) -> Beside:
+def sit_at(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in deployment.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(deployment.checkout.path)
+
+
+def make(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, *words: str) -> Beside:
+    sit_at(deployment, monkeypatch)
     return beside(Invocation().host, words, Children(), print)
 
 
@@ -122,6 +128,23 @@ def test_files_that_mean_something_are_seen_to_change(
             file.write("\n")
             os.fsync(file.fileno())
         assert {what for what in sees.files if sees.trace(what) != before[what]} == expected, name
+
+
+def test_settings_are_read_again_and_again_then_the_hosts_of_before_are_gone(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts: weakref.WeakSet[Host] = weakref.WeakSet()
+
+    def make_host() -> Host:
+        host = Invocation().host()
+        hosts.add(host)
+        return host
+
+    sit_at(deployment, monkeypatch)
+    made = beside(make_host, (), Children(), print)
+    for _ in range(5):
+        made.read()
+    assert len(hosts) <= 2
 
 
 def test_settings_are_wrong_at_the_start_then_it_does_not_begin(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ def beside(
     """
 
     def read() -> BesideParts:
+        # A host's parts know each other: by itself Python would keep hundreds of them before it looks.
+        gc.collect()
         return _parts(make_host(), words, children, say)
 
     return Beside(read, say, read())
