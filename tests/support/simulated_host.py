@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from newleaf.core.errors import FailedError, NewleafError
-from newleaf.core.ports import OnLine, Pending, Restarted
+from newleaf.core.ports import Launcher, OnLine, Pending, Restarted
 from newleaf.core.records import AttemptRecord, Identity, Status, Waiting
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.channels import Choice, Reason
@@ -73,6 +73,7 @@ class SimulatedHost:
     suspended: str | None = None
     origin_error: NewleafError | None = None
     sideways_choice: bool = False
+    launcher: Launcher | None = None
 
     def transaction(self) -> Transaction:
         """A new process: everything is read from the files again."""
@@ -259,6 +260,7 @@ class _Parts:
     def __init__(self, host: SimulatedHost) -> None:
         self.identity, self.journal, self.history = host.identity, host.journal, host.history
         self.decisions, self.parts_for = host.decisions, host.parts_for
+        self.launcher = host.launcher
         self.source = self.layout = self.housekeeping = self.restarts = self.gates = self.reporter = host
         self.clear_signal, self.now = host.clear_signal, host.now
         self.require_sound = host.require_sound

@@ -20,7 +20,7 @@ from newleaf.core.durations import parse_rate
 from newleaf.core.errors import UsageError
 from newleaf.core.gates import Idle
 from newleaf.core.job_errors import AppBusy
-from newleaf.core.ports import OnLine, Pending, Restarted
+from newleaf.core.ports import Launcher, OnLine, Pending, Restarted
 from newleaf.core.records import AttemptRecord, Identity, Status
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.channels import Choice, Reason
@@ -79,6 +79,7 @@ class World:
         self.lock: str | None = self.head.lock
         self.disk = TornDisk(self.state)
         self.identity = Identity("app", "mini-1", self.channel)
+        self.launcher: Launcher | None = None
         self.source = self.layout = self.housekeeping = self.restarts = self.reporter = self
         self.open()
 

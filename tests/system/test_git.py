@@ -25,6 +25,7 @@ from newleaf.core.releases.git_errors import (
     RemoteUnreachable,
 )
 from newleaf.core.releases.tree_rules import Entry
+from newleaf.system import process_table
 from newleaf.system.commands import Runner
 from newleaf.system.git import At, Git, Repository
 from newleaf.system.git_environment import Access

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 
-from newleaf.system import processes
+from newleaf.system import process_table
 
 POLL_SECONDS = 0.01
 
@@ -27,7 +27,7 @@ class Children:
 
     def note(self, group: int) -> None:
         """Remembers a group that was just started; those that have ended are forgotten."""
-        started = processes.start_time(group)
+        started = process_table.start_time(group)
         if started is not None:
             with self._noting:
                 self._noted = [*self._living(), (group, started)]
@@ -41,7 +41,7 @@ class Children:
         self._signal(signal.SIGKILL)
 
     def _living(self) -> list[tuple[int, str]]:
-        return [noted for noted in self._noted if processes.is_alive(*noted)]
+        return [noted for noted in self._noted if process_table.is_alive(*noted)]
 
     def _signal(self, number: signal.Signals) -> None:
         for group, _ in self._living():

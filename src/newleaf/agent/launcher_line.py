@@ -21,8 +21,8 @@ class LauncherLine(Struct):
     """Implements `core.ports.Launcher`.
 
     `stop_seconds` is how long the daemon may take to end, `ready_seconds` how long to be ready; in an overlap
-    (`overlaps`) nothing has to end before the new process starts. `prepare` is called before a handover, so that
-    the launcher finds what it is to run.
+    (`overlaps`) nothing has to end before the new process starts. `prepare` is called before a handover, so
+    that the launcher finds what it is to run.
     """
 
     state: Path

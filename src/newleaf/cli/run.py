@@ -1,4 +1,4 @@
-"""`run`: becomes the launcher. `reload`, `stop` and `logs` speak with it; `launch-plan` and `settle` serve it."""
+"""`run` becomes the launcher; `reload`, `stop` and `logs` speak with it; the other two verbs serve it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(invocation: Invocation, log_files: bool, no_agent: bool, command: tuple[
     post = make_post(host, command, log_files=log_files, agent=not no_agent)
     record_identity(host.place, host.name)
     write_launcher(host, post)
-    os.execv(sys.executable, [*LAUNCHER, str(host.state)])
+    os.execv(sys.executable, [*LAUNCHER, str(host.state)])  # noqa: S606 - this process becomes it
 
 
 @click.command(short_help="Start the daemon anew, without an update.")
@@ -93,9 +93,8 @@ def logs(invocation: Invocation, follow: bool, lines: int) -> None:
 
 
 @click.command("launch-plan", hidden=True)
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @pass_invocation
-def launch_plan(invocation: Invocation, command: tuple[str, ...]) -> None:
+def launch_plan(invocation: Invocation) -> None:
     """Writes anew what the launcher runs, for the release that a start would load now."""
     from newleaf.compose.launching import rewrite_launcher
     from newleaf.core.launch.launcher_errors import NoLauncher

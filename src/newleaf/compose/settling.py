@@ -1,7 +1,7 @@
 """A verdict of the launcher's that no attempt waits for: recorded, or made good, by a program of its own.
 
-Rules: the launcher waits for this program, so it asks the launcher for nothing: a restart that is owed is left to
-it, and it starts what lies there when this has ended.
+Rules: the launcher waits for this program, so it asks the launcher for nothing: a restart that is owed is
+left to it, and it starts what lies there when this has ended.
 """
 
 from __future__ import annotations

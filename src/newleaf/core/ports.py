@@ -94,8 +94,8 @@ class Preflight(Protocol):
 class Pending(Struct, frozen=True):
     """The migrations that will run, and those among them that need the daemon stopped.
 
-    `declared` says whether there is data to keep before they do, `is_online` that all are declared safe beside
-    the old release.
+    `declared` says whether there is data to keep before they do, `is_online` that all are declared safe
+    beside the old release.
     """
 
     names: tuple[str, ...] = ()

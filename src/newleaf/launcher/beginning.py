@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from newleaf.core.launch.events import Event
 from newleaf.core.launch.launcher_errors import LauncherRuns
 from newleaf.core.launch.plan import Plan, Post
 from newleaf.core.launch.supervision import Supervision
@@ -63,13 +64,21 @@ class Opening(NamedTuple):
 def assemble(files: StateFiles, post: Post, supervision: Supervision, opening: Opening) -> Launcher:
     """Puts a launcher together around what is open."""
     made: list[Launcher] = []
-    processes = Processes(lambda: made[0].write_state())
-    daemon = DaemonProcesses(
-        files.folder, processes, opening.loop, lambda event: made[0].feed(event), opening.listening
-    )
+
+    def write_state() -> None:
+        made[0].write_state()
+
+    def feed(event: Event) -> None:
+        made[0].feed(event)
+
+    def accept() -> None:
+        made[0].accept()
+
+    processes = Processes(write_state)
+    daemon = DaemonProcesses(files.folder, processes, opening.loop, feed, opening.listening)
     if opening.log:
         opening.loop.watch(opening.log.source, opening.log.read)
-    opening.loop.watch(opening.control.listener.fileno(), lambda: made[0].accept())
+    opening.loop.watch(opening.control.listener.fileno(), accept)
     opened = Opened(opening.lock, opening.control, daemon, processes, opening.loop, opening.log)
     made.append(Launcher(files, post, supervision, opened, opening.say))
     return made[0]

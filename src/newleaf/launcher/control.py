@@ -1,8 +1,8 @@
 """The control socket: verbs of newleaf, and its attempts, speak to the launcher.
 
-Rules: one JSON object a line, in both directions; the socket is this user's alone, and the kernel is asked who
-speaks; what is no order is answered and dropped, what is too long ends its line. A line stays open as long as its
-other end has something to wait for.
+Rules: one JSON object a line, in both directions; the socket is this user's alone, and the kernel is asked
+who speaks; what is no order is answered and dropped, what is too long ends its line. A line stays open as
+long as its other end has something to wait for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The daemon's processes: their environment, their sockets, the word "go", and what they say of themselves."""
+"""The daemon's processes: their environment and sockets, the word "go", and what they say of themselves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OWN_VARIABLES = frozenset(
 
 
 class Ends:
-    """What the launcher holds of one process: where it speaks, how it is let in, where its health is asked."""
+    """What is held of one process: where it speaks, how it is let in, where its health is asked."""
 
     def __init__(self, notify: NotifySocket, go: int | None, health: socket.socket | None) -> None:
         self.notify = notify

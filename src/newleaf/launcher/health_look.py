@@ -1,10 +1,10 @@
-"""One look at a health address, as a program of its own: a server that hangs can be ended, and costs no memory.
+"""One look at a health address, as a program of its own: one that hangs can be ended, and costs no memory.
 
     python health_look.py URL COMMIT [SOCKET] [--then COMMAND...]
 
-Exits 0 when the answer is good, 1 with the fault on standard output, 3 when nobody answered at all. With SOCKET
-the path of URL is asked on that unix socket. A JSON answer with a `commit` must name the one that was started.
-A COMMAND is run once the answer was good, and its exit code is taken.
+Exits 0 when the answer is good, 1 with the fault on standard output, 3 when nobody answered at all. With
+SOCKET the path of URL is asked on that unix socket. A JSON answer with a `commit` must name the one that was
+started. A COMMAND is run once the answer was good, and its exit code is taken.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
     paths, command = rest[:place], rest[place + 1 :]
     code, fault = look(url, commit, paths[0] if paths else None)
     if code == 0 and command:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 - its exit code is this one's
     sys.stdout.write(fault)
     sys.exit(code)
 

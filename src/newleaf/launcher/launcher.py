@@ -1,7 +1,7 @@
 """The launcher: does what `core.launch.supervision` decides, and tells it what happens.
 
-Rules: it decides nothing itself; it is small, and has everything that takes more than the standard library done
-by programs of newleaf's; a failure of what it writes or says never ends the daemon.
+Rules: it decides nothing itself; it is small, and has everything that takes more than the standard library
+done by programs of newleaf's; a failure of what it writes or says never ends the daemon.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Launcher:
             e.Kill: lambda a: opened.daemon.kill(a.child),
             e.Ask: self._ask,
             e.Serves: self._note_serving,
-            e.Ready: self._tell_ready,
+            e.Ready: lambda _: self._tell_ready(),
             e.MakePlan: self._make_plan,
             e.Tell: self._tell,
             e.Settle: lambda a: self._settle(a.word, a.reason),
@@ -240,7 +240,7 @@ class Launcher:
         if pid:
             self._tolerate(self.files.write_daemon, pid, serves.plan)
 
-    def _tell_ready(self, ready: e.Ready) -> None:
+    def _tell_ready(self) -> None:
         if self._serves:
             name = self._serves[1].release.name
             first = "READY=1\n" if not self.is_ready_told else ""
@@ -256,7 +256,7 @@ class Launcher:
             if not make.fresh and self._is_plan_current():
                 self._feed_plan()
             else:
-                self.programs.make_plan(self.post.override, time.monotonic())
+                self.programs.make_plan(time.monotonic())
         except NotStarted as error:
             self.feed(e.PlanFailed(str(error)))
 

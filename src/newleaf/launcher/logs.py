@@ -1,7 +1,7 @@
 """The daemon's output in files, rotated.
 
-Rules: the daemon is never made to wait and never ends because of its log: what cannot be written is dropped, and
-counted; a file that has grown too long gets another name, and the oldest goes.
+Rules: the daemon is never made to wait and never ends because of its log: what cannot be written is dropped,
+and counted; a file that has grown too long gets another name, and the oldest goes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Starting programs, and hearing of their ends, without `subprocess`: the launcher stays small.
 
-Rules: every program leads a session and a group of its own, and what is left of the group goes when it ends; none
-runs before its number was written down, so that no launcher that is killed leaves one that nobody knows of; what
-it inherits is what is named here. The launcher has one thread, so a fork is safe.
+Rules: every program leads a session and a group of its own, and what is left of the group goes when it ends;
+none runs before its number was written down, so that no launcher that is killed leaves one that nobody knows of;
+what it inherits is what is named here. The launcher has one thread, so a fork is safe.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _become(program: Program, gate_out: int, gate_in: int, fault_in: int) -> NoR
         os.chdir(program.folder)
         own = str(os.getpid())
         env = {name: value.replace(_PID, own) for name, value in program.env.items()}
-        os.execvpe(program.argv[0], list(program.argv), env)
+        os.execvpe(program.argv[0], list(program.argv), env)  # noqa: S606 - what a supervisor is for
     except OSError as error:
         os.write(fault_in, f"{program.argv[0]}: {error.strerror}".encode())
     finally:

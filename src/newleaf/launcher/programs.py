@@ -42,10 +42,9 @@ class Programs:
             Program((*self._program, *arguments), self._folder, os.environ), Known(kind, number)
         )
 
-    def make_plan(self, override: Sequence[str], now: float) -> None:
+    def make_plan(self, now: float) -> None:
         """Has `launcher.json` written anew. Raises: NotStarted."""
-        words = ("launch-plan", *(("--", *override) if override else ()))
-        pid = self._listened((*self._program, *words), self._folder, Known(PLAN, 0))
+        pid = self._listened((*self._program, "launch-plan"), self._folder, Known(PLAN, 0))
         self._deadlines[pid] = now + PLAN_SECONDS
 
     def prove_launcher(self) -> None:

@@ -49,7 +49,7 @@ def load_anew(launcher: Launcher) -> None:
         os.set_inheritable(held, True)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        os.execve(sys.executable, [*LAUNCHER, str(launcher.files.folder)], environ)
+        os.execve(sys.executable, [*LAUNCHER, str(launcher.files.folder)], environ)  # noqa: S606 - itself
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for held in record["descriptors"]:

@@ -1,7 +1,7 @@
 """What the processes of this machine hold: locks, open files, folders.
 
-Rules: whatever cannot be found out is None or nothing, never a guess. Reads `/proc` where there is one, asks `ps`
-and `lsof` elsewhere. Which process a recorded number means: `system.process_table`.
+Rules: whatever cannot be found out is None or nothing, never a guess. Reads `/proc` where there is one, asks
+`ps` and `lsof` elsewhere. Which process a recorded number means: `system.process_table`.
 """
 
 from __future__ import annotations

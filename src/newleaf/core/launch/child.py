@@ -1,4 +1,4 @@
-"""One process of the daemon, as the launcher knows it. Plain data that survives the launcher's own restart."""
+"""One process of the daemon, as the launcher knows it: plain data that outlives a launcher's own restart."""
 
 from __future__ import annotations
 

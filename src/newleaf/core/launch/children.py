@@ -1,7 +1,7 @@
 """The processes of one daemon: who serves, who is coming, who is leaving.
 
-One serves and one is coming, at most; any number may be leaving. What has failed is asked to leave, and counts as
-lost when it has: `core.launch.supervision` says what follows from that. Standard library only.
+One serves and one is coming, at most; any number may be leaving. What has failed is asked to leave, and
+counts as lost when it has: `core.launch.supervision` says what follows from that. Standard library only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When the agent beside the daemon is started again. It never takes the daemon with it. Standard library only."""
+"""When the agent beside the daemon is started again; it never takes the daemon with it. Standard library."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Companion:
         self.began = now
 
     def ended(self, now: float) -> None:
-        """It has ended, or could not be started: it comes back after a pause, longer each time it fails early."""
+        """It has ended, or could not be started: it comes back, later each time it fails early."""
         lived = 0.0 if self.began is None else now - self.began
         self.began = None
         self.short_lives = 0 if lived >= STEADY_SECONDS else self.short_lives + 1

@@ -231,7 +231,7 @@ Action = (
 
 
 class Now(NamedTuple):
-    """The time, twice: `steady` for spans, `wall` (seconds since 1970) for what outlives this machine's start."""
+    """The time, twice: `steady` for spans, `wall` (seconds since 1970) for what outlives this process."""
 
     steady: float
     wall: float

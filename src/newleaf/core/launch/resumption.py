@@ -33,7 +33,7 @@ def supervision_record(supervision: Supervision) -> dict[str, Any]:
 
 
 def read_supervision(record: Mapping[str, Any]) -> Supervision:
-    """The same supervision again. What a newer newleaf has come to know begins as it does with a fresh one."""
+    """The same supervision again; what a newer newleaf has come to know begins as with a fresh one."""
     supervision = Supervision(Counters.read(record["counters"]))
     for name, value in record["plain"].items():
         if name in vars(supervision):

@@ -37,9 +37,9 @@ class Supervision:
     """One daemon under one launcher.
 
     `order` is a handover or a reload that has not led to a new process yet; `line` is where the verdict on
-    the release on trial goes, `watchers` where it is told that a process serves again; `next` is what is started
-    once nobody is left of the old process; `verdict` is what a release was given up for, `settling` says that
-    this, or an interrupted update, is being dealt with.
+    the release on trial goes, `watchers` where it is told that a process serves again; `next` is what is
+    started once nobody is left of the old process; `verdict` is what a release was given up for, `settling`
+    says that this, or an interrupted update, is being dealt with.
     """
 
     def __init__(self, counters: Counters) -> None:
