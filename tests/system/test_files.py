@@ -397,6 +397,22 @@ def test_a_state_directory_that_others_can_only_read_will_do(tmp_path: Path, mod
     files.prepare_state_directory(tmp_path)
 
 
+def test_root_takes_somebody_elses_state_directory_only_where_it_asks_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """threats.md T21: for a service that runs as the owner."""
+    tmp_path.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 65_534, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    files.prepare_state_directory(tmp_path, of_owner=True)
+    with pytest.raises(StateDirectoryUnsafe):
+        files.prepare_state_directory(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 65_533)
+    with pytest.raises(StateDirectoryUnsafe):
+        files.prepare_state_directory(tmp_path, of_owner=True)
+
+
 def test_a_state_directory_of_somebody_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

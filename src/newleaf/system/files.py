@@ -193,9 +193,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def prepare_state_directory(folder: Path) -> None:
+def prepare_state_directory(folder: Path, *, of_owner: bool = False) -> None:
     """Makes the state directory, 0700, or checks that the one there is this user's alone (T21).
 
+    With `of_owner` root is content with one that is another user's alone: what it starts there, it starts as
+    that user.
     Raises: StateDirectoryUnsafe with the command that mends it, StateDirectoryUnwritable.
     """
     try:
@@ -203,7 +205,7 @@ def prepare_state_directory(folder: Path) -> None:
         found = folder.stat()
     except OSError as error:
         raise StateDirectoryUnwritable(path=folder, reason=_reason(error)) from error
-    if found.st_uid != os.geteuid():
+    if found.st_uid != os.geteuid() and not (of_owner and os.geteuid() == 0):
         mend = f"chown -R {os.geteuid()} {folder}"
         raise StateDirectoryUnsafe(path=folder, reason="belongs to another user", mend=mend)
     if stat.S_IMODE(found.st_mode) & 0o022:
