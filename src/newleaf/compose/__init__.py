@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["Host", "host", "ready"]
 
 
-def host(selection: Selection, code: Fragment | None = None, folder: Path | None = None) -> Host:
+def host(
+    selection: Selection, code: Fragment | None = None, folder: Path | None = None, *, of_owner: bool = False
+) -> Host:
     """The host's side of the app that is meant, standing in `folder` (the current one).
+
+    With `of_owner` root may look at an app of another user's.
 
     Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
     """
     place = find_place(selection, folder or current_folder(), os.environ, _noted)
-    files.prepare_state_directory(place.state)
+    files.prepare_state_directory(place.state, of_owner=of_owner)
     sources = read_sources(place.app_file, place.host_file, os.environ)
     given = Sources(sources.app, sources.host, code or sources.code, sources.environment)
     return Host(place, given, lay_slots if place.has_slots else lay_in_place)
