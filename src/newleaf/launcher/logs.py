@@ -6,6 +6,7 @@ and counted; a file that has grown too long gets another name, and the oldest go
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -33,10 +34,9 @@ class Log:
     def open(cls, folder: Path) -> Log:
         """Makes the pipe, and the folder as far as that is possible."""
         source, sink = os.pipe()
-        try:
+        # Where that fails each write tries anew, and what is lost is counted.
+        with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError:
-            pass
         return cls(folder, source, sink)
 
     def read(self) -> None:

@@ -1,8 +1,8 @@
 """What the daemon says of itself, on a socket of its own (sd_notify(3)).
 
 Rules: the sender must be the very process that was started, which the kernel vouches for where it can;
-elsewhere the socket's name is a secret of the two (threats.md T30). Whatever else comes is dropped unread, and
-never more than a bounded number at a time.
+elsewhere the socket's name is a secret of the two (threats.md T30). Whatever else comes is dropped unread,
+and never more than a bounded number at a time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Starting programs, and hearing of their ends, without `subprocess`: the launcher stays small.
 
 Rules: every program leads a session and a group of its own, and what is left of the group goes when it ends;
-none runs before its number was written down, so that no launcher that is killed leaves one that nobody knows of;
-what it inherits is what is named here. The launcher has one thread, so a fork is safe.
+none runs before its number was written down, so that no launcher that is killed leaves one that nobody knows
+of; what it inherits is what is named here. The launcher has one thread, so a fork is safe.
 """
 
 from __future__ import annotations

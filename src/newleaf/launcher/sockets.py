@@ -1,8 +1,8 @@
 """The daemon's listening sockets: bound once, kept across every release.
 
 Rules: what a service manager has bound and passed is used, where its address is the one that is asked for;
-the backlog is long, for connections wait in it while processes change; a socket file that nobody listens on is
-taken over, one that somebody does is not.
+the backlog is long, for connections wait in it while processes change; a socket file that nobody listens on
+is taken over, one that somebody does is not.
 """
 
 from __future__ import annotations
