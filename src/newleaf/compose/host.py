@@ -14,6 +14,7 @@ from newleaf.core.errors import InconsistentError, NewleafError, RemoteUnknown, 
 from newleaf.core.release import CommitId
 from newleaf.core.settings.fragments import Loaded, Sources, load
 from newleaf.core.settings.model import Facts, Settings, resolve
+from newleaf.system.control_socket import is_answered
 from newleaf.system.place import SLOTS, Place, record_identity
 
 if TYPE_CHECKING:
@@ -108,16 +109,12 @@ class Host:
         return Identity(settings.app.name, settings.app.computer_name, settings.deployment.channel)
 
     def _resolved(self, loaded: Loaded) -> Settings:
-        return resolve(
-            loaded.settings,
-            Facts(os.uname().nodename, not self.place.has_slots, under_launcher=self.has_launcher),
-        )
+        facts = Facts(os.uname().nodename, not self.place.has_slots, under_launcher=self.has_launcher)
+        return resolve(loaded.settings, facts)
 
     @cached_property
     def has_launcher(self) -> bool:
         """Whether a launcher runs this app now."""
-        from newleaf.system.control_socket import is_answered
-
         return is_answered(self.state)
 
     def settings_of(self, commit: CommitId) -> Settings:

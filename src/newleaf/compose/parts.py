@@ -13,10 +13,9 @@ from newleaf.core.release import Release
 
 if TYPE_CHECKING:
     from newleaf.agent.gatekeeper import Gatekeeper
-    from newleaf.agent.keeper import Keeper
     from newleaf.agent.origin import Origin
     from newleaf.agent.reporter import Reporter
-    from newleaf.core.ports import Housekeeping, Launcher, Layout
+    from newleaf.core.ports import Housekeeping, Launcher, Layout, Restarts
     from newleaf.core.settings.model import Settings
     from newleaf.update.data.target_data import TargetData
     from newleaf.update.parts import TargetParts
@@ -37,10 +36,14 @@ def transaction(host: Host) -> Transaction:
 
 
 class HostParts:
-    """Implements `update.parts.Parts`. What an update does not come to use is never made."""
+    """Implements `update.parts.Parts`. What an update does not come to use is never made.
 
-    def __init__(self, host: Host) -> None:
+    `restarts` takes the keeper's place, and the launcher's, where nobody is to be asked for a restart.
+    """
+
+    def __init__(self, host: Host, restarts: Restarts | None = None) -> None:
         self._host = host
+        self._restarts = restarts
         self._made: dict[tuple[Release, str | None], TargetParts] = {}
         self.identity = host.identity
         self.journal = host.journal()
@@ -60,14 +63,14 @@ class HostParts:
         return self._host.laid.housekeeping
 
     @property
-    def restarts(self) -> Keeper:
-        return self._host.keeper
+    def restarts(self) -> Restarts:
+        return self._restarts or self._host.keeper
 
     @cached_property
     def launcher(self) -> Launcher | None:
         """The line to the launcher, where that is who restarts the daemon."""
         host = self._host
-        if host.settings.restart.mode != "launcher" or not host.has_launcher:
+        if self._restarts or host.settings.restart.mode != "launcher" or not host.has_launcher:
             return None
         from newleaf.agent.launcher_line import LauncherLine
         from newleaf.compose.launching import rewrite_launcher

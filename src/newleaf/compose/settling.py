@@ -7,15 +7,17 @@ left to it, and it starts what lies there when this has ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from newleaf.compose.host import Host
-from newleaf.compose.parts import HostParts
 from newleaf.core.ports import Restarted
 from newleaf.core.records import EXIT_CODES, AttemptRecord, Result
 from newleaf.core.release import CommitId, Release
 from newleaf.core.requests import Request
 from newleaf.system.restarts import running_daemon
 from newleaf.update.transaction import Transaction
+
+if TYPE_CHECKING:
+    from newleaf.compose.host import Host
 
 REQUEST = Request("launcher", force_busy=True)
 """Jobs are no reason to wait: the daemon has ended, or is about to be judged."""
@@ -40,23 +42,13 @@ class _LaunchedNext:
         return False
 
 
-class _SettlingParts(HostParts):
-    """The host's parts, without a launcher that could be asked."""
-
-    @property
-    def launcher(self) -> None:
-        return None
-
-    @property
-    def restarts(self) -> _LaunchedNext:  # type: ignore[override]
-        return _LaunchedNext(self._host)
-
-
 def settle(host: Host, word: str, reason: str) -> int:
     """Deals with it; returns the exit code.
 
     Raises: LockedError, and what records give reason to.
     """
+    from newleaf.compose.parts import HostParts
+
     if word == "alarm":
         status = host.unknown_status()._replace(status="inconsistent", error=reason)
         host.reporter.publish(status._replace(running=host.keeper.running()))
@@ -67,7 +59,7 @@ def settle(host: Host, word: str, reason: str) -> int:
             "failed": lambda transaction: transaction.give_up(REQUEST, reason),
             "left": lambda transaction: transaction.take_up(REQUEST),
         }
-        transaction = Transaction(_SettlingParts(host), lambda: "", host.suspended)
+        transaction = Transaction(HostParts(host, _LaunchedNext(host)), lambda: "", host.suspended)
         result = deal[word](transaction)
         if word == "confirmed" and result is None:
             _report_start(host)

@@ -17,9 +17,10 @@ from newleaf.core.launch.supervision import Supervision
 from newleaf.launcher import notify, sockets
 from newleaf.launcher.control import Control
 from newleaf.launcher.daemon_processes import DaemonProcesses
-from newleaf.launcher.launcher import Launcher, Opened
+from newleaf.launcher.launcher import Launcher
 from newleaf.launcher.logs import Log
 from newleaf.launcher.loop import Loop
+from newleaf.launcher.opened import Opened
 from newleaf.launcher.processes import Processes
 from newleaf.launcher.state_files import StateFiles
 from newleaf.system import process_table

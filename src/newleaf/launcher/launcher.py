@@ -12,20 +12,19 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from newleaf.core.errors import NewleafError
 from newleaf.core.launch import events as e
-from newleaf.core.launch.child import LEAVING, SERVING
 from newleaf.core.launch.companion import Companion
 from newleaf.core.launch.plan import Plan, Post
 from newleaf.core.launch.supervision import Supervision
 from newleaf.launcher import programs
-from newleaf.launcher.control import Control, Line
-from newleaf.launcher.daemon_processes import DAEMON, DaemonProcesses
-from newleaf.launcher.logs import Log
-from newleaf.launcher.loop import Loop
-from newleaf.launcher.processes import NotStarted, Processes, signal_one
+from newleaf.launcher.agent_process import AgentProcess
+from newleaf.launcher.control import Line
+from newleaf.launcher.daemon_processes import DAEMON
+from newleaf.launcher.opened import Opened, status_of
+from newleaf.launcher.processes import NotStarted
 from newleaf.launcher.programs import Programs
 from newleaf.launcher.state_files import StateFiles, utc
 from newleaf.system import loaded_tree, notify_socket, planned_restart, process_table
@@ -34,17 +33,6 @@ SETTLE_TRIES = 60
 SETTLE_PAUSE_SECONDS = 1.0
 LOCKED = 3
 AGENT_FIELD = "X_NEWLEAF_AGENT"
-
-
-class Opened(NamedTuple):
-    """What the launcher holds open for its whole life, across its own restarts too."""
-
-    lock: int
-    control: Control
-    daemon: DaemonProcesses
-    processes: Processes
-    loop: Loop
-    log: Log | None
 
 
 class Launcher:
@@ -62,8 +50,9 @@ class Launcher:
         self.post = post
         self.supervision = supervision
         self.opened = opened
-        self.companion = Companion(wanted=post.agent)
         self.programs = Programs(post.program, files.folder, opened.processes)
+        companion = Companion(wanted=post.agent)
+        self.agent = AgentProcess(companion, self.programs, opened.processes, say)
         self.exit_code: int | None = None
         self.wants_reload = False
         self.is_ready_told = False
@@ -73,6 +62,7 @@ class Launcher:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._serves: tuple[int, Plan] | None = None
         self._complaint = ""
+        self._pinged = 0.0
         self._perform: Mapping[type, Callable[[Any], None]] = {
             e.Start: lambda a: opened.daemon.start(a, opened.log.sink if opened.log else None),
             e.Go: lambda a: opened.daemon.go(a.child),
@@ -127,7 +117,7 @@ class Launcher:
         while self._events and self.exit_code is None:
             event = self._events.popleft()
             if isinstance(event, e.Notified) and event.fields.get(AGENT_FIELD) == "1":
-                self._leave_agent_to_daemon()
+                self.agent.leave_to_daemon()
             before = self.supervision.counters.as_record()
             actions = self.supervision.handle(event, e.Now(time.monotonic(), time.time()))
             if self.supervision.counters.as_record() != before:
@@ -138,15 +128,15 @@ class Launcher:
     def _seconds(self) -> float:
         now = time.monotonic()
         due = [when - now for when, _ in self._later]
-        if self.companion.wanted and not self.companion.runs:
-            due.append(self.companion.start_at - now)
-        return max(0.0, min([self.supervision.seconds_to_look(), *due]))
+        agent = self.agent.seconds_to_start(now) if self.is_ready_told else None
+        looks = (self.supervision.seconds_to_look(), agent, self._upward_seconds(now))
+        return max(0.0, min(*due, *(seconds for seconds in looks if seconds is not None), 3600.0))
 
     def _signalled(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._say("asked to stop")
             notify_socket.send("STOPPING=1", os.environ)
-            self._end_agent()
+            self.agent.end()
             self.feed(e.Stop())
         elif number == signal.SIGHUP:
             self._prove_itself()
@@ -158,17 +148,21 @@ class Launcher:
         self._later = [(when, act) for when, act in self._later if when > now]
         for act in due:
             act()
-        is_up = self.is_ready_told and not self.supervision.stopping
-        if is_up and self.companion.is_due(now):
-            self._start_agent(now)
+        if self.is_ready_told and not self.supervision.stopping:
+            self.agent.start_if_due(now)
         self._ping_upward(now)
 
     def _ping_upward(self, now: float) -> None:
         """The service manager's own watchdog: this loop is alive."""
-        interval = os.environ.get("WATCHDOG_USEC", "")
-        if interval.isdecimal() and now >= getattr(self, "_ping_at", 0.0):
-            self._ping_at = now + int(interval) / 2_000_000
+        left = self._upward_seconds(now)
+        if left is not None and left <= 0.0:
+            self._pinged = now
             notify_socket.send("WATCHDOG=1", os.environ)
+
+    def _upward_seconds(self, now: float) -> float | None:
+        """In how long the service manager is to hear of this process; None where it does not listen."""
+        interval = os.environ.get("WATCHDOG_USEC", "")
+        return self._pinged + int(interval) / 2_000_000 - now if interval.isdecimal() else None
 
     # --- ends of processes --------------------------------------------------------------
 
@@ -186,7 +180,7 @@ class Launcher:
             elif known.kind.startswith(programs.SETTLE):
                 self._settle_ended(known.kind, status)
             elif known.kind == programs.AGENT:
-                self.companion.ended(time.monotonic())
+                self.agent.companion.ended(time.monotonic())
             elif known.kind == programs.ITSELF:
                 self._proven(status)
 
@@ -300,28 +294,6 @@ class Launcher:
     def _exit(self, leave: e.Exit) -> None:
         self.exit_code = leave.code
 
-    # --- the agent ----------------------------------------------------------------------
-
-    def _start_agent(self, now: float) -> None:
-        try:
-            self.programs.call(programs.AGENT, "agent")
-            self.companion.started(now)
-        except NotStarted as error:
-            self._say(f"the agent could not be started: {error}")
-            self.companion.ended(now)
-
-    def _leave_agent_to_daemon(self) -> None:
-        if self.companion.wanted:
-            self.companion.wanted = False
-            self._say("the daemon has an agent of its own")
-            self._end_agent()
-
-    def _end_agent(self) -> None:
-        self.companion.wanted = False
-        pid = self.opened.processes.find(programs.AGENT)
-        if pid:
-            signal_one(pid, signal.SIGTERM)
-
     # --- the control socket -------------------------------------------------------------
 
     def accept(self) -> None:
@@ -364,33 +336,9 @@ class Launcher:
             case "stop":
                 self._signalled(signal.SIGTERM)
             case "status":
-                line.say({"event": "status", **self.status()})
+                line.say({"event": "status", **status_of(self.supervision, self.opened, self.agent.pid)})
             case _:
                 line.say({"event": "refused", "reason": "that is no order"})
-
-    def status(self) -> dict[str, Any]:
-        """What is known of every process, for people."""
-        processes, log = self.opened.processes, self.opened.log
-        children = [
-            {
-                "pid": self.opened.daemon.pid_of(child.number),
-                "role": child.role,
-                "commit": child.commit,
-                "version": child.plan.release.version,
-                "ready": child.ready_at is not None,
-                "failed": child.reason if child.role == LEAVING else child.fault,
-            }
-            for child in self.supervision.children.all.values()
-        ]
-        return {
-            "pid": os.getpid(),
-            "children": children,
-            "on_trial": self.supervision.counters.commit,
-            "serving": any(child["role"] == SERVING for child in children),
-            "agent": processes.find(programs.AGENT),
-            "log": str(log.path) if log else None,
-            "dropped_bytes": log.dropped_bytes if log else 0,
-        }
 
     # --- small --------------------------------------------------------------------------
 

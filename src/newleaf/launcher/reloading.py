@@ -72,7 +72,7 @@ def resume(state: Path, path: Path, say: Say) -> Launcher:
     opening = Opening(record["lock"], control, Loop(), listening, say, log)
     supervision = read_supervision(record["supervision"])
     launcher = assemble(StateFiles(state), Post.read(record["post"]), supervision, opening)
-    launcher.companion = read_companion(record["companion"])
+    launcher.agent.companion = read_companion(record["companion"])
     launcher.is_ready_told = record["is_ready_told"]
     launcher.opened.processes.running = {
         int(pid): Known(kind, number) for pid, (kind, number) in record["running"].items()
@@ -98,7 +98,7 @@ def _record(launcher: Launcher) -> dict[str, Any]:
     record = {
         "post": launcher.post.as_record(),
         "supervision": supervision_record(launcher.supervision),
-        "companion": companion_record(launcher.companion),
+        "companion": companion_record(launcher.agent.companion),
         "is_ready_told": launcher.is_ready_told,
         "lock": opened.lock,
         "control": opened.control.listener.fileno(),

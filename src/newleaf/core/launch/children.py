@@ -23,6 +23,7 @@ from newleaf.core.launch.plan import OVERLAP, Plan
 
 FAILED_STOP_SECONDS = 5.0
 """How long a process that has failed is given to end."""
+AWAY_SECONDS = 30.0
 
 
 class Children:
@@ -96,6 +97,18 @@ class Children:
         child.reason = reason
         self.done.append(e.Say(f"{child.plan.release.name} failed: {reason}"))
         self.dismiss(child, FAILED_STOP_SECONDS)
+
+    def announce(self, reason: str, *others: Child) -> None:
+        """Watchdogs are told that the daemon may be away for as long as it takes to stop and to start."""
+        known = (*self.all.values(), *others)
+        limits = [child.plan.stop_seconds + child.plan.health.ready for child in known]
+        self.done.append(e.Announce(reason, max(limits, default=AWAY_SECONDS)))
+
+    def alarm(self, text: str) -> None:
+        """Says it once, until a process has been stable."""
+        if not self.counters.alarmed:
+            self.counters.alarmed = True
+            self.done.append(e.Alarm(text))
 
     def heard(self, number: int, fields: Mapping[str, str]) -> None:
         """One has said something of itself."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from newleaf.core.launch.plan import Plan
+
 KEPT_TIMES = 50
 
 
@@ -39,6 +41,28 @@ class Counters:
         """From now on starts are this release's."""
         if (self.attempt, self.commit) != (attempt, commit):
             self.attempt, self.commit, self.starts = attempt, commit, 0
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether a release is that has not been confirmed."""
+        return self.commit is not None
+
+    def is_tried(self, commit: str) -> bool:
+        """Whether a release is on trial, with a way back."""
+        return self.attempt is not None and self.commit == commit
+
+    def is_given_up(self, plan: Plan) -> bool:
+        """Whether a release on trial has had its starts."""
+        return self.is_tried(plan.release.commit) and self.starts >= plan.max_starts
+
+    def count_start(self, plan: Plan, attempt: str | None) -> None:
+        """A process of a release is started, for `attempt` where one asks for it."""
+        commit = plan.release.commit
+        known = self.attempt if self.commit == commit else None
+        brought = attempt or known or plan.attempt
+        if brought or commit != self.confirmed:
+            self.begin_trial(brought, commit)
+            self.starts += 1
 
     def end_trial(self, confirmed: str | None) -> None:
         """The release on trial is confirmed, or given up."""

@@ -22,15 +22,12 @@ from newleaf.core.launch.child import INCOMING, LEAVING, SERVING, Child
 from newleaf.core.launch.children import Children
 from newleaf.core.launch.counters import Counters
 from newleaf.core.launch.judging import is_proven, may_go
+from newleaf.core.launch.pace import seconds_to_look
 from newleaf.core.launch.plan import OVERLAP, Plan
 from newleaf.core.verdict import CRASH_LOOP, backoff_seconds, is_spent
 
 STABLE_SECONDS = 60.0
 UNDER_WAY = "another handover is under way"
-FLUX_SECONDS = 0.05
-WATCHDOG_LOOK_SECONDS = 1.0
-QUIET_SECONDS = 30.0
-"""How often time is looked at: while something is going on, for a watchdog's pings, and else."""
 
 
 class Supervision:
@@ -90,15 +87,8 @@ class Supervision:
 
     def seconds_to_look(self) -> float:
         """After how long time itself may have changed something."""
-        serving = self.children.serving
-        is_busy = self.order or self.on_trial or self.settling or self.holder or not self.is_told
-        if is_busy or serving is None or len(self.children.all) != 1 or self.in_a_row:
-            return FLUX_SECONDS
-        return QUIET_SECONDS if serving.pinged_at is None else WATCHDOG_LOOK_SECONDS
-
-    @property
-    def on_trial(self) -> bool:
-        return self.counters.commit is not None
+        is_busy = bool(self.order or self.settling or self.holder or self.in_a_row or not self.is_told)
+        return seconds_to_look(self.children, is_busy=is_busy or self.counters.is_on_trial)
 
     @property
     def _now(self) -> float:
@@ -122,13 +112,13 @@ class Supervision:
 
     def _is_tried_for_somebody(self) -> bool:
         """A release whose attempt nobody stands for any more may be superseded."""
-        return self.on_trial and self.line is not None
+        return self.counters.is_on_trial and self.line is not None
 
     def _is_known(self, order: e.Handover) -> bool:
         """Whether what is asked for is here, or on its way: its verdict goes to the new line."""
         serving, counters = self.children.serving, self.counters
         is_awaited = isinstance(self.order, e.Handover) and self.order.attempt == order.attempt
-        is_tried = self.on_trial and counters.attempt == order.attempt and not self.settling
+        is_tried = self.counters.is_on_trial and counters.attempt == order.attempt and not self.settling
         if is_awaited or is_tried:
             self.order = order if is_awaited else self.order
             self.line = order.line
@@ -139,7 +129,7 @@ class Supervision:
             return False
         self._do(e.Tell(order.line, "accepted"))
         self.line = order.line
-        if counters.confirmed == order.commit and not self.on_trial:
+        if counters.confirmed == order.commit and not self.counters.is_on_trial:
             self._do(e.Tell(order.line, "confirmed"))
             self.line = None
             return True
@@ -153,7 +143,7 @@ class Supervision:
             self._do(e.Tell(hold.line, "refused", UNDER_WAY))
             return
         self.holder, self.is_hold_told = hold, False
-        self._announce("an update changes what must not be in use")
+        self.children.announce("an update changes what must not be in use")
         self.children.dismiss_all()
 
     def _settled(self, line: int | None) -> None:
@@ -201,7 +191,7 @@ class Supervision:
         if serving is None:
             self._begin(plan)
         elif self.order:
-            self._announce(f"handing over to {plan.release.name}")
+            self.children.announce(f"handing over to {plan.release.name}")
             if plan.handover == OVERLAP or self.counters.waits:
                 self._count_start(plan)
                 self.children.start(plan, INCOMING)
@@ -225,14 +215,10 @@ class Supervision:
         self.children.start(plan, SERVING)
 
     def _count_start(self, plan: Plan) -> None:
-        counters, commit = self.counters, plan.release.commit
-        known = counters.attempt if counters.commit == commit else None
-        attempt = self.order.attempt if isinstance(self.order, e.Handover) else known or plan.attempt
-        if attempt or commit != counters.confirmed:
-            counters.begin_trial(attempt, commit)
-            counters.starts += 1
+        attempt = self.order.attempt if isinstance(self.order, e.Handover) else None
+        self.counters.count_start(plan, attempt)
         if self.order:
-            counters.note(counters.restarts, self.children.now.wall)
+            self.counters.note(self.counters.restarts, self.children.now.wall)
 
     def _order_led_to_a_process(self) -> None:
         if isinstance(self.order, e.Handover):
@@ -277,22 +263,22 @@ class Supervision:
     def _wants_restart(self, child: Child) -> None:
         budget, counters, wall = child.plan.budget, self.counters, self.children.now.wall
         if is_spent(budget, counters.restarts, wall):
-            self._alarm(f"it asked for more than {budget.times} restarts in {budget.seconds:g} s")
+            self.children.alarm(f"it asked for more than {budget.times} restarts in {budget.seconds:g} s")
             self._lose(child, "the restart budget is spent")
-        elif self._is_given_up(child):
+        elif counters.is_given_up(child.plan):
             self._lose(child, "it asked for a restart again before it was proven")
         else:
             counters.note(counters.restarts, wall)
             self._do(e.Say("the daemon asked for a restart"))
-            self._announce("the daemon asked for it", child)
+            self.children.announce("the daemon asked for it", child)
             self.resume_at = self._now
 
     def _lose(self, child: Child, reason: str) -> None:
         """A child has ended that was not asked to, or that had failed."""
         if self.holder or self.settling or self.stopping:
             return
-        if self._is_tried(child):
-            if self._is_given_up(child):
+        if self.counters.is_tried(child.commit):
+            if self.counters.is_given_up(child.plan):
                 self._give_up(reason)
             else:
                 self._start_again(child, reason, backoff_seconds(self.counters.starts))
@@ -301,30 +287,19 @@ class Supervision:
         else:
             self._crashed(child, reason)
 
-    def _is_tried(self, child: Child) -> bool:
-        """Whether its release is on trial, with a way back."""
-        return self.counters.attempt is not None and self.counters.commit == child.commit
-
-    def _is_given_up(self, child: Child) -> bool:
-        return self._is_tried(child) and self.counters.starts >= child.plan.max_starts
-
     def _crashed(self, child: Child, reason: str) -> None:
         counters, wall = self.counters, self.children.now.wall
         counters.note(counters.crashes, wall)
         self.in_a_row += 1
         if is_spent(CRASH_LOOP, counters.crashes, wall):
-            self._alarm(f"{child.plan.release.name} has crashed again and again; the last time {reason}")
+            self.children.alarm(
+                f"{child.plan.release.name} has crashed again and again; the last time {reason}"
+            )
         self._start_again(child, reason, backoff_seconds(self.in_a_row))
 
     def _start_again(self, child: Child, reason: str, seconds: float) -> None:
         self.resume_at = self._now + seconds
         self._do(e.Say(f"{child.plan.release.name}: {reason}; started again in {seconds:g} s"))
-
-    def _alarm(self, text: str) -> None:
-        """Says it once, until a process has been stable."""
-        if not self.counters.alarmed:
-            self.counters.alarmed = True
-            self._do(e.Alarm(text))
 
     def _give_up(self, reason: str) -> None:
         """The release on trial is not kept."""
@@ -421,7 +396,7 @@ class Supervision:
             self._do(e.Withdraw())
         if self.line is not None:
             self._do(e.Tell(self.line, "serving"))
-        if not self.has_served and not self.on_trial:
+        if not self.has_served and not self.counters.is_on_trial:
             # Whatever the last launcher left said is put right (lessons.md L3).
             self._do(e.Settle("confirmed"))
         self.has_served = True
@@ -431,8 +406,3 @@ class Supervision:
         self._do(e.Say(f"{child.plan.release.name} is confirmed"))
         self._do(e.Settle("confirmed") if self.line is None else e.Tell(self.line, "confirmed"))
         self.line = None
-
-    def _announce(self, reason: str, *others: Child) -> None:
-        children = (*self.children.all.values(), *others)
-        limits = [child.plan.stop_seconds + child.plan.health.ready for child in children]
-        self._do(e.Announce(reason, max(limits, default=QUIET_SECONDS)))
