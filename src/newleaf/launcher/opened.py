@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newleaf.core.launch.child import LEAVING
-from newleaf.core.launch.supervision import Supervision
 from newleaf.launcher.control import Control
 from newleaf.launcher.daemon_processes import DaemonProcesses
 from newleaf.launcher.logs import Log
 from newleaf.launcher.loop import Loop
 from newleaf.launcher.processes import Processes
+
+if TYPE_CHECKING:
+    from newleaf.core.launch.supervision import Supervision
 
 
 class Opened(NamedTuple):

@@ -20,6 +20,7 @@ from newleaf.core.launch.judging import (
     note_check,
 )
 from newleaf.core.launch.plan import OVERLAP, Plan
+from newleaf.core.verdict import backoff_seconds
 
 FAILED_STOP_SECONDS = 5.0
 """How long a process that has failed is given to end."""
@@ -87,10 +88,18 @@ class Children:
         child.role, child.leaves_by = LEAVING, self.now.steady + stop
         self.done.append(e.Terminate(child.number))
 
-    def dismiss_all(self) -> None:
-        """Asks every one to leave."""
+    def dismiss_all(self, *, at_once: bool = False) -> None:
+        """Asks every one to leave; `at_once`: kills them."""
         for child in self.all.values():
             self.dismiss(child)
+            if at_once:
+                self.done.append(e.Kill(child.number))
+
+    def start_again(self, child: Child, reason: str, failures: int) -> float:
+        """One has ended that should run; returns when the next is to be started."""
+        seconds = backoff_seconds(failures)
+        self.done.append(e.Say(f"{child.plan.release.name}: {reason}; started again in {seconds:g} s"))
+        return self.now.steady + seconds
 
     def fail(self, child: Child, reason: str) -> None:
         """One is no good: it is asked to leave, and is lost once it has."""

@@ -81,14 +81,18 @@ class Supervision:
             case e.Hung(line):
                 self._hung(line)
             case e.Stop():
-                self._stop()
+                self.children.dismiss_all(at_once=self.stopping)
+                self.stopping = True
         self._advance()
         return self.children.done
 
     def seconds_to_look(self) -> float:
         """After how long time itself may have changed something."""
-        is_busy = bool(self.order or self.settling or self.holder or self.in_a_row or not self.is_told)
-        return seconds_to_look(self.children, is_busy=is_busy or self.counters.is_on_trial)
+        serving, everyone = self.children.serving, self.children.all
+        asked = self.order or self.settling or self.holder or self.in_a_row
+        is_busy = bool(asked) or not self.is_told or self.counters.is_on_trial or serving is None
+        is_watched = serving is not None and serving.pinged_at is not None
+        return seconds_to_look(len(everyone), is_busy=is_busy, is_watched=is_watched)
 
     @property
     def _now(self) -> float:
@@ -167,12 +171,6 @@ class Supervision:
             self.line = None
             if self.verdict:
                 self._settle("failed", self.verdict)
-
-    def _stop(self) -> None:
-        if self.stopping:
-            self._do(*(e.Kill(number) for number in self.children.all))
-        self.stopping = True
-        self.children.dismiss_all()
 
     # --- plans and starts ---------------------------------------------------------------
 
@@ -281,7 +279,7 @@ class Supervision:
             if self.counters.is_given_up(child.plan):
                 self._give_up(reason)
             else:
-                self._start_again(child, reason, backoff_seconds(self.counters.starts))
+                self.resume_at = self.children.start_again(child, reason, self.counters.starts)
         elif self.order and self.children.serving:
             self._end_order("failed", reason)
         else:
@@ -295,11 +293,7 @@ class Supervision:
             self.children.alarm(
                 f"{child.plan.release.name} has crashed again and again; the last time {reason}"
             )
-        self._start_again(child, reason, backoff_seconds(self.in_a_row))
-
-    def _start_again(self, child: Child, reason: str, seconds: float) -> None:
-        self.resume_at = self._now + seconds
-        self._do(e.Say(f"{child.plan.release.name}: {reason}; started again in {seconds:g} s"))
+        self.resume_at = self.children.start_again(child, reason, self.in_a_row)
 
     def _give_up(self, reason: str) -> None:
         """The release on trial is not kept."""
