@@ -75,7 +75,7 @@ def test_a_verb_loads_no_other_verb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("updat", "update"), ("stauts", "status"), ("Pin", "pin"), ("bogus", "busy")]
+    ("typed", "meant"), [("updat", "update"), ("stauts", "status"), ("Pin", "pin"), ("bogus", "logs")]
 )
 def test_an_unknown_verb_is_answered_with_the_nearest(terminal: Terminal, typed: str, meant: str) -> None:
     sentence = f"there is no verb {typed!r}; did you mean `newleaf {meant}`?"
@@ -371,4 +371,4 @@ def test_shells_get_completions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     with pytest.raises(SystemExit) as left:
         run([])
     assert left.value.code == 0
-    assert capsys.readouterr().out == "plain,status\n"
+    assert capsys.readouterr().out == "plain,status\nplain,stop\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,7 @@ class SimulatedHost:
     migrations: tuple[str, ...] = ()
     offline: tuple[str, ...] = ()
     declared: bool = False
+    online: bool = False
     applied: list[str] = field(default_factory=list)
     data: str = "a"
     kept_data: str | None = None
@@ -198,6 +200,32 @@ class SimulatedHost:
 
 
 @dataclass
+class SimulatedLauncher:
+    """Judges every release by `faults`, by its commit; what it does is among the host's calls."""
+
+    host: SimulatedHost
+    faults: dict[str, str] = field(default_factory=dict)
+    held: bool = False
+
+    def hold(self, attempt: AttemptRecord) -> None:
+        if not self.held:
+            self.host.called("hold")
+        self.held = True
+
+    def hand_over(self, attempt: AttemptRecord, on_stopped: Callable[[], None]) -> str | None:
+        self.host.called(f"hand over {attempt.target.commit[0]}")
+        self.held = False
+        on_stopped()
+        fault = self.faults.get(attempt.target.commit)
+        self.host.reported = attempt.target if fault is None else None
+        return fault
+
+    def free(self) -> None:
+        self.host.calls.append("free")
+        self.held = False
+
+
+@dataclass
 class _Dependencies:
     host: SimulatedHost
     release: Release
@@ -231,7 +259,7 @@ class _Data:
 
     def pending(self) -> Pending:
         names = tuple(name for name in self.host.migrations if name not in self.host.applied)
-        return Pending(names, self.host.offline, self.host.declared)
+        return Pending(names, self.host.offline, self.host.declared, self.host.online)
 
     def snapshot(self) -> str:
         self.host.called("snapshot")

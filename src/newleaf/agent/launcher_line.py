@@ -31,16 +31,17 @@ class LauncherLine(Struct):
     overlaps: bool
     prepare: Callable[[], object]
     _line: Line | None = None
+    _is_held: bool = False
 
     def hold(self, attempt: AttemptRecord) -> None:
         """Has the daemon stopped, until it is handed over or freed.
 
         Raises: NoLauncher, LauncherLost, LauncherRefused.
         """
-        if self._line is None:
-            line = self._connected()
-            line.say("hold", attempt=attempt.id)
+        if not self._is_held:
+            self._connected().say("hold", attempt=attempt.id)
             self._await("stopped", self.stop_seconds + self.ready_seconds)
+            self._is_held = True
 
     def hand_over(self, attempt: AttemptRecord, on_stopped: Callable[[], None]) -> str | None:
         """Has the attempt's release run and judged; returns why it is not kept, None when it is confirmed.
@@ -48,7 +49,7 @@ class LauncherLine(Struct):
         Raises: NoLauncher, LauncherLost, LauncherRefused.
         """
         self.prepare()
-        line = self._connected()
+        line, self._is_held = self._connected(), False
         line.say("handover", attempt=attempt.id, commit=attempt.target.commit)
         while True:
             # No limit of its own: the launcher has them, a daemon that migrates may extend them, and a
@@ -85,6 +86,7 @@ class LauncherLine(Struct):
             pass
 
     def _hang_up(self) -> None:
+        self._is_held = False
         if self._line is not None:
             self._line.close()
             self._line = None

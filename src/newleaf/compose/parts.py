@@ -69,9 +69,12 @@ class HostParts:
     @cached_property
     def launcher(self) -> Launcher | None:
         """The line to the launcher, where that is who restarts the daemon."""
+        is_asked = self._restarts is None and self._host.settings.restart.mode == "launcher"
+        return self.line_to_launcher() if is_asked and self._host.has_launcher else None
+
+    def line_to_launcher(self) -> Launcher:
+        """A line to the launcher that runs this app."""
         host = self._host
-        if self._restarts or host.settings.restart.mode != "launcher" or not host.has_launcher:
-            return None
         from newleaf.agent.launcher_line import LauncherLine
         from newleaf.compose.launching import rewrite_launcher
 

@@ -59,7 +59,11 @@ def settle(host: Host, word: str, reason: str) -> int:
             "failed": lambda transaction: transaction.give_up(REQUEST, reason),
             "left": lambda transaction: transaction.take_up(REQUEST),
         }
-        transaction = Transaction(HostParts(host, _LaunchedNext(host)), lambda: "", host.suspended)
+        parts = HostParts(host, _LaunchedNext(host))
+        if word == "failed":
+            # To have the daemon stopped while its data is put back, and started again.
+            parts.launcher = parts.line_to_launcher()
+        transaction = Transaction(parts, lambda: "", host.suspended)
         result = deal[word](transaction)
         if word == "confirmed" and result is None:
             _report_start(host)

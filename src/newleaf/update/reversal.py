@@ -71,6 +71,9 @@ def _finish(account: Account) -> Result:
     try:
         with files.explained():
             if detail.get("restore"):
+                if account.parts.launcher:
+                    # What is put back must not be in use, by the old release either.
+                    account.parts.launcher.hold(account.record)
                 account.notes.append(account.target.data.restore())
             errors += _go_back(account)
     except NewleafError as error:

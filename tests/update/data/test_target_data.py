@@ -96,7 +96,7 @@ def test_pending_names_what_the_target_brings(host: Host) -> None:
 
 
 def test_where_nothing_is_due_nothing_is_pending(host: Host) -> None:
-    assert data_of(host).pending() == Pending((), (), declared=True)
+    assert data_of(host).pending() == Pending((), (), declared=True, is_online=True)
 
 
 def test_a_plan_that_cannot_be_made_stops_before_the_tree_has_moved(host: Host) -> None:

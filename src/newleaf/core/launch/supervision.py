@@ -143,7 +143,10 @@ class Supervision:
         return True
 
     def _hold(self, hold: e.Hold) -> None:
-        if self.stopping or self.settling or self.order or self.holder or self._is_tried_for_somebody():
+        # Who deals with a bad verdict may need the old process stopped, to put its data back.
+        is_dealing = self.settling and self.line in (None, hold.line)
+        is_other = self.settling or self.order or self._is_tried_for_somebody()
+        if self.stopping or self.holder or (is_other and not is_dealing):
             self._do(e.Tell(hold.line, "refused", UNDER_WAY))
             return
         self.holder, self.is_hold_told = hold, False
