@@ -40,7 +40,10 @@ LOADS_THE_APP = "newleaf.update.slots.preflight_child"
 
 STANDARD_LIBRARY_ONLY = {
     *(f"newleaf.core.{name}" for name in ("crashes", "errors", "states", "records", "verdict")),
-    *(f"newleaf.system.{name}" for name in ("notify_socket", "planned_restart", "process_table")),
+    *(
+        f"newleaf.system.{name}"
+        for name in ("go", "inherited_sockets", "notify_socket", "planned_restart", "process_table")
+    ),
 }
 """What the launcher takes from core and system, and with it into its memory."""
 

@@ -56,3 +56,16 @@ def test_a_name_loads_what_it_needs_and_not_its_neighbours() -> None:
     assert "newleaf.core.settings.fragments" in for_settings
     assert not any(name.startswith(("newleaf.agent", "newleaf.compose")) for name in for_settings)
     assert "newleaf.compose" not in loaded_by("import newleaf; newleaf.busy")
+
+
+def test_what_a_server_needs_to_start_loads_next_to_nothing() -> None:
+    assert loaded_by("import newleaf; newleaf.listen_fds, newleaf.wait_go, newleaf.notify") == {
+        "newleaf",
+        "newleaf.core",
+        "newleaf.core.errors",
+        "newleaf.core.launch_errors",
+        "newleaf.system",
+        "newleaf.system.go",
+        "newleaf.system.inherited_sockets",
+        "newleaf.system.notify_socket",
+    }

@@ -11,13 +11,19 @@ if TYPE_CHECKING:
     from newleaf.agent.jobs import busy
     from newleaf.compose import ready
     from newleaf.core.settings.fragments import GivenSettings as Settings
+    from newleaf.system.go import wait_go
+    from newleaf.system.inherited_sockets import listen_fds
+    from newleaf.system.notify_socket import notify
 
-__all__ = ["Settings", "busy", "ready"]
+__all__ = ["Settings", "busy", "listen_fds", "notify", "ready", "wait_go"]
 
 _PLACES = {
     "Settings": ("newleaf.core.settings.fragments", "GivenSettings"),
     "busy": ("newleaf.agent.jobs", "busy"),
+    "listen_fds": ("newleaf.system.inherited_sockets", "listen_fds"),
+    "notify": ("newleaf.system.notify_socket", "notify"),
     "ready": ("newleaf.compose", "ready"),
+    "wait_go": ("newleaf.system.go", "wait_go"),
 }
 
 

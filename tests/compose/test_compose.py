@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from newleaf import compose
 from newleaf.core.errors import AppUnknown, SettingsInvalid, UsageError
 from newleaf.core.settings.fragments import GivenSettings
 from newleaf.system.place import Unnamed
+from newleaf.system.restarts import raise_flag
 from tests.support.deployment import Deployment
 
 REPORTING = """\
@@ -209,6 +213,83 @@ def test_what_the_system_refuses_is_logged_and_never_raised(
         compose.ready()
     (record,) = caplog.records
     assert "File name too long" in record.getMessage()
+
+
+@pytest.fixture
+def manager(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The socket of whoever started this process."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(5)
+        manager.bind(str(deployment.folder / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
+        yield manager
+
+
+def test_a_service_manager_is_told(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, manager: socket.socket
+) -> None:
+    """As `Type=notify` asks: after everything is recorded, and by a program that nobody deploys too."""
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    compose.ready()
+    assert manager.recv(4096) == b"READY=1"
+    deployment.host_settings("")
+    compose.ready()
+    assert manager.recv(4096) == b"READY=1"
+    assert (deployment.state / "daemon.pid").exists()
+
+
+def test_a_launcher_is_told_the_commit_and_records_by_itself(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, manager: socket.socket
+) -> None:
+    """lessons.md L1: from the tree, never from a variable; and it is the launcher who confirms."""
+    deployment.host_settings("")
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    monkeypatch.setenv("NEWLEAF_LAUNCHER", str(os.getppid()))
+    monkeypatch.setenv("NEWLEAF_COMMIT", "f" * 40)
+    raise_flag(deployment.state, 1, datetime(2026, 1, 1, tzinfo=UTC))
+    compose.ready()
+    assert manager.recv(4096) == f"READY=1\nX_NEWLEAF_COMMIT={deployment.head()}".encode()
+    kept = {path.name for path in deployment.state.iterdir()}
+    assert not kept & {"daemon.pid", "status.json", "history.jsonl", "restart-requested"}
+
+
+def test_a_launcher_of_somebody_elses_is_not_believed(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, manager: socket.socket
+) -> None:
+    """The variable is inherited by what the daemon starts: only a parent is a launcher."""
+    deployment.host_settings("")
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    monkeypatch.setenv("NEWLEAF_LAUNCHER", str(os.getpid()))
+    compose.ready()
+    assert manager.recv(4096) == b"READY=1"
+    assert deployment.record("daemon.pid")["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("broken", ["[app\n", ""])
+def test_a_launcher_is_told_all_the_same_when_the_commit_is_unknown(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, manager: socket.socket, broken: str
+) -> None:
+    deployment.host_settings("")
+    monkeypatch.setenv("NEWLEAF_STATE_DIR", str(deployment.state))
+    monkeypatch.setenv("NEWLEAF_LAUNCHER", str(os.getppid()))
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    if broken:
+        (deployment.checkout.path / "newleaf.toml").write_text(broken)
+    else:
+        (deployment.checkout.path / ".git/HEAD").write_text("ref: refs/heads/none\n")
+    compose.ready()
+    assert manager.recv(4096) == b"READY=1"
+
+
+@pytest.mark.parametrize("named", ["/no/such/socket", "/" + "x" * 200, "nonsense"])
+def test_a_service_manager_that_is_not_there_hurts_nobody(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    deployment.host_settings("")
+    program(deployment.checkout.path / "app.py", monkeypatch)
+    monkeypatch.setenv("NOTIFY_SOCKET", named)
+    compose.ready()
+    assert deployment.record("daemon.pid")["pid"] == os.getpid()
 
 
 def test_a_report_loads_what_it_needs_alone(deployment: Deployment) -> None:

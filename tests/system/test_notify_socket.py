@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import newleaf
 from newleaf.system import notify_socket
 from newleaf.system.notify_socket import send
 
@@ -83,6 +84,14 @@ def test_an_abstract_socket_is_reached_by_its_name() -> None:
 )
 def test_a_manager_that_is_not_there_is_not_told_and_nobody_hurt(named: str) -> None:
     assert not send("READY=1", {"NOTIFY_SOCKET": named})
+
+
+def test_a_daemon_tells_its_own_manager(manager: Manager, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    assert newleaf.notify("EXTEND_TIMEOUT_USEC=30000000")
+    assert manager.heard() == "EXTEND_TIMEOUT_USEC=30000000"
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    assert not newleaf.notify({"WATCHDOG": "1"})
 
 
 def test_without_a_manager_nobody_is_told() -> None:

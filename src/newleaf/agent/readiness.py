@@ -3,7 +3,8 @@
 Rules: the commit is that of the tree this process has loaded, judged by when it started, never an
 environment variable's; a report confirms the attempt that brought this commit, turns "restarting" into
 "deployed" (lessons.md L3), takes away a restart flag that was meant for the process before, and ends the
-planned restart that brought it (L31).
+planned restart that brought it (L31). A process of the launcher's
+confirms nothing by itself: it says what it has loaded, and the launcher judges.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from newleaf.core.release import Release
 from newleaf.core.states import State
 from newleaf.system import planned_restart
 from newleaf.system.loaded_tree import read_release
-from newleaf.system.restarts import Daemon, drop_stale_flag, write_daemon
+from newleaf.system.restarts import Daemon, drop_stale_flag, identify_daemon, write_daemon
 from newleaf.update.history import History
 
 FAILURES = ("update_failed", "rolled_back", "inconsistent")
@@ -47,6 +48,16 @@ class Readiness(Struct, frozen=True):
     publish: Callable[[Status], None]
     clear_signal: Callable[[Release], None]
     now: Callable[[], datetime]
+
+    def loaded(self, attempts: Iterable[AttemptRecord]) -> Release | None:
+        """What this process has loaded, None when that is unknown; nothing is recorded.
+
+        For a process of the launcher's, which records it, judges it and says what is confirmed.
+        Raises: CorruptFile, NewerSchema.
+        """
+        daemon = identify_daemon(self.state, os.getpid())
+        drop_stale_flag(self.state, self.now(), daemon.since)
+        return self._loaded(daemon, list(attempts))
 
     def report(self, attempts: Iterable[AttemptRecord]) -> Release | None:
         """Records this process as the daemon; returns what it has loaded, None when that is unknown.

@@ -19,6 +19,7 @@ from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, current_fol
 
 if TYPE_CHECKING:
     from newleaf.compose.laid import Laid
+    from newleaf.core.release import Release
     from newleaf.core.settings.fragments import GivenSettings
     from newleaf.system.known_apps import KnownApp
 
@@ -56,12 +57,25 @@ def lay_slots(host: Host) -> Laid:
 
 
 def ready(settings: GivenSettings | None = None) -> None:
-    """The daemon serves now: records its pid and the commit that it has loaded.
+    """The daemon serves now: records its pid and the commit that it has loaded, and tells who started it.
 
     The commit is that of the tree which the program was started from, as of its start. On a machine
-    where newleaf does not deploy this tree it does nothing; what goes wrong is logged, never raised, because
-    a daemon must not die of its report.
+    where newleaf does not deploy this tree nothing is recorded; under a launcher the launcher records, and is
+    told the commit. What goes wrong is logged, never raised, because a daemon must not die of its report.
     """
+    from newleaf.system.go import is_launched
+    from newleaf.system.notify_socket import notify
+
+    launched = is_launched()
+    loaded = _report(settings, launched=launched)
+    message = {"READY": "1"}
+    if launched and loaded:
+        message["X_NEWLEAF_COMMIT"] = loaded.commit
+    notify(message)
+
+
+def _report(settings: GivenSettings | None, *, launched: bool) -> Release | None:
+    """What this process has loaded, None when that is unknown; recorded, unless it is launched."""
     import logging
 
     from newleaf.core.errors import NewleafError
@@ -75,14 +89,17 @@ def ready(settings: GivenSettings | None = None) -> None:
         )
         tree = next(filter(None, map(find_tree, [*ways, current_folder()])), None)
         if tree is None:
-            return
+            return None
         place = find_place(Unnamed(), tree, os.environ, _noted)
         if place.state.is_dir() or os.environ.get(STATE_VARIABLE):
-            host(Unnamed(), settings.fragment if settings else None, tree).report_ready(tree)
+            found = host(Unnamed(), settings.fragment if settings else None, tree)
+            readiness, attempts = found.readiness(tree), found.journal().attempts
+            return readiness.loaded(attempts) if launched else readiness.report(attempts)
     except NewleafError as error:
         logging.getLogger("newleaf").warning("not reported as ready: %s %s", error.message, error.advice)
     except OSError as error:
         logging.getLogger("newleaf").warning("not reported as ready: %s", error)
+    return None
 
 
 def _noted() -> list[KnownApp]:

@@ -338,10 +338,6 @@ class Host:
         identity = self.identity
         return Status("checking", now(), identity.computer, identity.app, identity.channel)
 
-    def report_ready(self, tree: Path) -> None:
-        """Reports this very process as the daemon. Raises: CorruptFile, NewerSchema and their kin."""
-        self.readiness(tree).report(self.journal().attempts)
-
     def readiness(self, tree: Path) -> Readiness:
         """What reports a process that was started from `tree`."""
         from newleaf.agent.readiness import Readiness

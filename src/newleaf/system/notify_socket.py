@@ -8,6 +8,7 @@ Standard library only, for the launcher's sake, which talks upward by it.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 
@@ -30,6 +31,15 @@ def send(message: Mapping[str, str] | str, environ: Mapping[str, str]) -> bool:
     except (OSError, ValueError):  # nobody there, a path that is too long or no path, a queue that stays full
         return False
     return True
+
+
+def notify(message: Mapping[str, str] | str) -> bool:
+    """Tells this process's own service manager, or launcher; whether there was one to take it.
+
+    `"STATUS=…"`, `"WATCHDOG=1"`, `"STOPPING=1"`, `"EXTEND_TIMEOUT_USEC=30000000"`; for READY=1 there is
+    `newleaf.ready()`.
+    """
+    return send(message, os.environ)
 
 
 def _address(named: str) -> bytes | None:

@@ -61,16 +61,24 @@ class RestartFlag(Struct, frozen=True):
 # --- the daemon -------------------------------------------------------------------------
 
 
-def write_daemon(state: Path, pid: int, commit: str | None, version: str | None) -> Daemon:
-    """Records a process as the daemon.
+def identify_daemon(state: Path, pid: int, commit: str | None = None, version: str | None = None) -> Daemon:
+    """A process as the daemon, not recorded anywhere.
 
-    Raises: NoDaemon when there is no such process, NewerSchema, DiskFull, StateDirectoryUnwritable.
+    Raises: NoDaemon when there is no such process.
     """
     found = process_table.find(pid)
     if found is None:
         raise NoDaemon(path=state / DAEMON_RECORD)
     # The system floors start times: what began in the same tick as a restart was ordered began after it.
-    daemon = Daemon(pid, found.started, found.started_at + process_table.START_RESOLUTION, commit, version)
+    return Daemon(pid, found.started, found.started_at + process_table.START_RESOLUTION, commit, version)
+
+
+def write_daemon(state: Path, pid: int, commit: str | None, version: str | None) -> Daemon:
+    """Records a process as the daemon.
+
+    Raises: NoDaemon when there is no such process, NewerSchema, DiskFull, StateDirectoryUnwritable.
+    """
+    daemon = identify_daemon(state, pid, commit, version)
     write_record(
         state / DAEMON_RECORD,
         {
