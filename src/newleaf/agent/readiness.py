@@ -3,8 +3,8 @@
 Rules: the commit is that of the tree this process has loaded, judged by when it started, never an
 environment variable's; a report confirms the attempt that brought this commit, turns "restarting" into
 "deployed" (lessons.md L3), takes away a restart flag that was meant for the process before, and ends the
-planned restart that brought it (L31). A process of the launcher's
-confirms nothing by itself: it says what it has loaded, and the launcher judges.
+planned restart that brought it (L31). A process of the launcher's confirms nothing by itself: it says what it
+has loaded, and the launcher judges.
 """
 
 from __future__ import annotations
