@@ -218,6 +218,7 @@ def test_no_request_is_lost_when_processes_follow_one_another(launch: Launch) ->
     kept = [connected_to("two", listener) for listener in (tcp, tcp, unix)]
     clients = [lambda: ask(tcp), lambda: ask(unix), lambda: ask(tcp, "/slow"), lambda: ask(unix, "/slow")]
     with Load().running(*clients, *(connection.ask for connection in kept)) as load:
+        wait_until(lambda: load.answers["two"] > 5, "the old process answers")
         third.say_go()
         wait_until(lambda: load.answers["new"] > 5, "the new process answers")
         idle = connected_to("two", tcp)
