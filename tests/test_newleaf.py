@@ -63,7 +63,7 @@ def test_what_a_server_needs_to_start_loads_next_to_nothing() -> None:
         "newleaf",
         "newleaf.core",
         "newleaf.core.errors",
-        "newleaf.core.launch_errors",
+        "newleaf.core.launch.go_errors",
         "newleaf.system",
         "newleaf.system.go",
         "newleaf.system.inherited_sockets",

@@ -31,6 +31,9 @@ os.execvp(sys.argv[2], sys.argv[2:])
 OUT_OF_THE_WAY = 100
 """Descriptors are handed over from here on, so that none lies where another one goes."""
 
+WAITS = "X_NEWLEAF_WAITS=1"
+"""What a process says that waits for go; the launcher alone wants to know."""
+
 
 @dataclass
 class Child:
@@ -62,7 +65,10 @@ class SocketParent:
 
     def heard(self) -> str:
         """The next message of a child."""
-        return self.notify.recv(4096).decode()
+        message = WAITS
+        while message == WAITS:
+            message = self.notify.recv(4096).decode()
+        return message
 
     def close(self) -> None:
         for each in (self.tcp, self.unix, self.health, self.notify):

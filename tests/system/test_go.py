@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.launch_errors import GoInvalid, GoOverdue, LauncherGone
+from newleaf.core.launch.go_errors import GoInvalid, GoOverdue, LauncherGone
 from newleaf.system import go
 from newleaf.system.go import wait_go
 from tests.support.children import read_line

@@ -32,7 +32,7 @@ print(json.dumps({
 
 ASKING = """
 import json, os, socket, sys
-from newleaf.core.launch_errors import ListenersInvalid
+from newleaf.core.launch.go_errors import ListenersInvalid
 from newleaf.system.inherited_sockets import listen_fds
 os.dup2(socket.socket().detach(), 50)
 os.dup2(os.open(os.devnull, os.O_RDONLY), 51)

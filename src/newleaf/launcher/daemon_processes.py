@@ -103,6 +103,14 @@ class DaemonProcesses:
         pid = self._processes.find(DAEMON, number)
         if pid:
             signal_one(pid, signal.SIGTERM)
+        self._give_up_waiting(number)
+
+    def _give_up_waiting(self, number: int) -> None:
+        """One that still waits for "go" sees that it will not come."""
+        ends = self.ends.get(number)
+        if ends and ends.go is not None:
+            os.close(ends.go)
+            ends.go = None
 
     def kill(self, number: int) -> None:
         """Ends it with all that it has started."""

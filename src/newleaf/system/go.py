@@ -15,7 +15,9 @@ import stat
 import threading
 import time
 
-from newleaf.core.launch_errors import GoInvalid, GoOverdue, LauncherGone
+from newleaf.core.launch.go_errors import GoInvalid, GoOverdue, LauncherGone
+from newleaf.core.launch.judging import WAITS_FIELD
+from newleaf.system import notify_socket
 
 GO_DESCRIPTOR = "NEWLEAF_GO_FD"
 LAUNCHER = "NEWLEAF_LAUNCHER"
@@ -41,6 +43,8 @@ def wait_go(timeout: float | None = None) -> None:
         raise GoOverdue(seconds=timeout)
     try:
         if _was_said is None:
+            # Known to wait, the next one may be started beside this one even where they exclude each other.
+            notify_socket.notify(f"{WAITS_FIELD}=1")
             _was_said = _read(_descriptor(value), ends, timeout)
     finally:
         _reading.release()

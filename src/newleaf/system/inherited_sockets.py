@@ -16,7 +16,7 @@ import socket
 import threading
 from collections.abc import Mapping
 
-from newleaf.core.launch_errors import ListenersInvalid
+from newleaf.core.launch.go_errors import ListenersInvalid
 
 FIRST = 3
 HEALTH = "health"

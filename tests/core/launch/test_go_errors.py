@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from newleaf.core import launch_errors
+from newleaf.core.launch import go_errors
 from newleaf.core.errors import NewleafError
 
 FACTS = {"reason": "descriptor 4 is closed", "value": "7", "seconds": 5}
 KINDS = [
     found
-    for found in vars(launch_errors).values()
+    for found in vars(go_errors).values()
     if isinstance(found, type)
     and issubclass(found, NewleafError)
-    and found.__module__ == launch_errors.__name__
+    and found.__module__ == go_errors.__name__
 ]
 
 
