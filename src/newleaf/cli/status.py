@@ -11,6 +11,7 @@ import click
 from newleaf.cli.invocation import Invocation, pass_invocation, table
 from newleaf.core.states import State
 from newleaf.system import planned_restart
+from newleaf.system.control_socket import ask_launcher
 from newleaf.system.locks import update_owner
 
 if TYPE_CHECKING:
@@ -60,11 +61,16 @@ def history(invocation: Invocation, count: int) -> None:
 
 
 def status_of(host: Host) -> dict[str, Any]:
-    """The published status, with what runs now; while a restart is under way, with that too."""
+    """The published status, with what runs now; with a restart under way, and the launcher, where there is one."""
     from newleaf.compose.host import now
 
     planned = planned_restart.read(host.state, now())
-    return {**host.status(), **({"planned_restart": planned.as_record()} if planned else {})}
+    launcher = ask_launcher(host.state)
+    return {
+        **host.status(),
+        **({"planned_restart": planned.as_record()} if planned else {}),
+        **({"launcher": launcher} if launcher else {}),
+    }
 
 
 def gather_reasons(host: Host) -> Reasons:
@@ -101,6 +107,8 @@ def describe_status(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"  channel  {record['channel']}"
     yield f"  since    {record['timestamp']}"
     yield from _planned_restart(record)
+    if record.get("launcher"):
+        yield from _describe_launcher(record["launcher"])
     for waiting in record.get("waiting_for") or ():
         yield f"  waits    for {waiting['gate']} since {waiting['since']}: {waiting['reason']}"
     if record.get("error"):
@@ -133,6 +141,17 @@ def describe_why(record: Mapping[str, Any]) -> Iterator[str]:
                 yield f"      {error['cure']}"
     else:
         yield "  no failure since the last success"
+
+
+def _describe_launcher(launcher: Mapping[str, Any]) -> Iterator[str]:
+    agent = f", agent pid {launcher['agent']}" if launcher["agent"] else ""
+    yield f"  launcher pid {launcher['pid']}{agent}"
+    for child in launcher["children"]:
+        state = "ready" if child["ready"] else "starting"
+        fault = f": {child['failed']}" if child["failed"] else ""
+        yield f"    {child['role']:<8} pid {child['pid']}, {name(child)}, {state}{fault}"
+    if launcher["dropped_bytes"]:
+        yield f"    of the daemon's output {launcher['dropped_bytes']} bytes could not be kept"
 
 
 def _planned_restart(record: Mapping[str, Any]) -> Iterator[str]:

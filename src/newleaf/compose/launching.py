@@ -78,7 +78,6 @@ def make_plan(host: Host, release: Release, override: Sequence[str] = ()) -> Pla
 
 def require_no_launcher(state: Path) -> None:
     """Raises: LauncherRuns."""
-    if control_socket.is_answered(state):
-        with control_socket.line_to(state) as line:
-            line.say("status")
-            raise LauncherRuns(pid=line.hear().get("pid"))
+    launcher = control_socket.ask_launcher(state)
+    if launcher:
+        raise LauncherRuns(pid=launcher["pid"])

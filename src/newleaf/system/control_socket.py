@@ -91,10 +91,23 @@ def line_to(state: Path) -> Iterator[Line]:
 
 def is_answered(state: Path) -> bool:
     """Whether a launcher runs. Where there is no socket nothing is tried."""
-    if not (state / CONTROL).exists():
+    if not (state / CONTROL).is_socket():
         return False
     try:
         connect(state).close()
     except NoLauncher:
         return False
     return True
+
+
+def ask_launcher(state: Path) -> dict[str, Any] | None:
+    """What the launcher knows of every process; None where none runs."""
+    if not is_answered(state):
+        return None
+    try:
+        with line_to(state) as line:
+            line.say("status")
+            said = line.hear()
+    except (NoLauncher, LauncherLost, LauncherRefused):
+        return None
+    return {name: value for name, value in said.items() if name != "event"}
