@@ -61,7 +61,7 @@ def history(invocation: Invocation, count: int) -> None:
 
 
 def status_of(host: Host) -> dict[str, Any]:
-    """The published status, with what runs now; with a restart under way, and the launcher, where there is one."""
+    """The published status, what runs now, a restart that is under way, and the launcher where one runs."""
     from newleaf.compose.host import now
 
     planned = planned_restart.read(host.state, now())
