@@ -11,9 +11,7 @@ FACTS = {"reason": "descriptor 4 is closed", "value": "7", "seconds": 5}
 KINDS = [
     found
     for found in vars(go_errors).values()
-    if isinstance(found, type)
-    and issubclass(found, NewleafError)
-    and found.__module__ == go_errors.__name__
+    if isinstance(found, type) and issubclass(found, NewleafError) and found.__module__ == go_errors.__name__
 ]
 
 
