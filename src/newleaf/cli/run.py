@@ -111,5 +111,10 @@ def launch_plan(invocation: Invocation) -> None:
 def settle(invocation: Invocation, word: str, reason: str) -> int:
     """Deals with a verdict of the launcher's that no attempt waits for."""
     from newleaf.compose.settling import settle as settle_verdict
+    from newleaf.core.errors import LockedError
 
-    return settle_verdict(invocation.host(), word, reason)
+    try:
+        return settle_verdict(invocation.host(), word, reason)
+    except LockedError as error:
+        # The launcher tries again; that is no news for anybody.
+        return error.exit_code

@@ -242,7 +242,7 @@ class Launcher:
         self.is_ready_told = True
 
     def _make_plan(self, make: e.MakePlan) -> None:
-        attempt = self.files.changing()
+        attempt = None if make.vouched else self.files.changing()
         if attempt:
             self.feed(e.PlanFailed(f"attempt {attempt} is changing what a start would load"))
             return

@@ -162,9 +162,14 @@ class Ready(NamedTuple):
 
 
 class MakePlan(NamedTuple):
-    """Find out what a start would load now; `fresh`: also where that was found out before."""
+    """Find out what a start would load now.
+
+    `fresh`: also where that was found out before. `vouched`: an attempt that is still open has said that it
+    may be started.
+    """
 
     fresh: bool = False
+    vouched: bool = False
 
 
 class Tell(NamedTuple):

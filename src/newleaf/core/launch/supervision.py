@@ -52,6 +52,7 @@ class Supervision:
         self.stopping = False
         self.is_hold_told = False
         self.is_told = False
+        self.is_vouched = False
         self.has_served = False
         self.watchers: list[int] = []
         self.resume_at = 0.0
@@ -156,6 +157,7 @@ class Supervision:
     def _settled(self, line: int | None) -> None:
         if line is not None:
             self.watchers.append(line)
+        self.is_vouched = line is not None
         if self.holder and self.holder.line == line:
             self.holder, self.resume_at, self.is_told = None, self._now, False
         if not self.settling:
@@ -370,7 +372,8 @@ class Supervision:
         is_wanted = is_clear or (self.order is not None and children.serving is not None)
         if is_wanted and not (self.next or children.incoming) and self._now >= self.resume_at:
             self.planning = True
-            self._do(e.MakePlan(isinstance(self.order, e.Reload)))
+            self._do(e.MakePlan(isinstance(self.order, e.Reload), self.is_vouched))
+            self.is_vouched = False
 
     def _conclude(self) -> None:
         """The serving process is ready; the release on trial has come through its probation."""
