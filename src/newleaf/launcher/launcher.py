@@ -17,6 +17,7 @@ from typing import Any
 from newleaf.core.errors import NewleafError
 from newleaf.core.launch import events as e
 from newleaf.core.launch.companion import Companion
+from newleaf.core.launch.notify_fields import AGENT_FIELD
 from newleaf.core.launch.plan import Plan, Post
 from newleaf.core.launch.supervision import Supervision
 from newleaf.launcher import programs
@@ -32,7 +33,6 @@ from newleaf.system import loaded_tree, notify_socket, planned_restart, process_
 SETTLE_TRIES = 60
 SETTLE_PAUSE_SECONDS = 1.0
 LOCKED = 3
-AGENT_FIELD = "X_NEWLEAF_AGENT"
 
 
 class Launcher:

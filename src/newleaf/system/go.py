@@ -16,7 +16,7 @@ import threading
 import time
 
 from newleaf.core.launch.go_errors import GoInvalid, GoOverdue, LauncherGone
-from newleaf.core.launch.judging import WAITS_FIELD
+from newleaf.core.launch.notify_fields import WAITS_FIELD
 from newleaf.system import notify_socket
 
 GO_DESCRIPTOR = "NEWLEAF_GO_FD"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from newleaf.core.launch import go_errors
 from newleaf.core.errors import NewleafError
+from newleaf.core.launch import go_errors
 
 FACTS = {"reason": "descriptor 4 is closed", "value": "7", "seconds": 5}
 KINDS = [

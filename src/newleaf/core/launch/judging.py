@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 from newleaf.core.launch.child import INCOMING, SERVING, Child
 from newleaf.core.launch.events import SILENT
+from newleaf.core.launch.notify_fields import COMMIT_FIELD, WAITS_FIELD
 from newleaf.core.launch.plan import OVERLAP
 
 CHECKS = 3
@@ -29,8 +30,6 @@ LOOK_SECONDS = 0.2
 LONGEST_CHECK_SECONDS = 5.0
 ALIVE_SECONDS = 1.0
 WATCHDOG_SECONDS = 30.0
-COMMIT_FIELD = "X_NEWLEAF_COMMIT"
-WAITS_FIELD = "X_NEWLEAF_WAITS"
 MICROSECONDS = 1_000_000
 LONGEST_EXTENSION_SECONDS = 86_400.0
 
