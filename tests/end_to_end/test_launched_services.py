@@ -63,10 +63,9 @@ class Kept:
     @property
     def confirmed(self) -> str | None:
         with contextlib.suppress(OSError, ValueError):
-            counters: dict[str, Any] = json.loads((self.state / "launcher-state.json").read_text())[
-                "counters"
-            ]
-            return str(counters["confirmed"])
+            counters = json.loads((self.state / "launcher-state.json").read_text())["counters"]
+            confirmed: str | None = counters["confirmed"]
+            return confirmed
         return None
 
     def alive(self) -> list[int]:
