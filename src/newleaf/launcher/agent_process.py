@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 
 from newleaf.core.launch.companion import Companion
-from newleaf.launcher.processes import NotStarted, Processes, signal_one
+from newleaf.launcher.processes import NotStarted, Processes, signal_group, signal_one
 from newleaf.launcher.programs import AGENT, Programs
+
+END_SECONDS = 3.0
+POLL_SECONDS = 0.02
 
 
 class AgentProcess:
@@ -46,6 +50,15 @@ class AgentProcess:
         if self.companion.wanted:
             self._say("the daemon has an agent of its own")
             self.end()
+
+    def await_end(self) -> None:
+        """Waits a moment for one that was told to end, so that it leaves all in order; then kills it."""
+        deadline = time.monotonic() + END_SECONDS
+        while self.pid and time.monotonic() < deadline:
+            self._processes.ended()
+            time.sleep(POLL_SECONDS)
+        if self.pid:
+            signal_group(self.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """Ends it, for good."""

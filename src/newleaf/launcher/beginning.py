@@ -15,7 +15,7 @@ from newleaf.core.launch.launcher_errors import LauncherRuns
 from newleaf.core.launch.plan import Plan, Post
 from newleaf.core.launch.supervision import Supervision
 from newleaf.launcher import notify, sockets
-from newleaf.launcher.control import Control
+from newleaf.launcher.control import CONTROL, Control
 from newleaf.launcher.daemon_processes import DaemonProcesses
 from newleaf.launcher.launcher import Launcher
 from newleaf.launcher.logs import Log
@@ -26,7 +26,6 @@ from newleaf.launcher.state_files import StateFiles
 from newleaf.system import process_table
 
 LOCK = "launcher.lock"
-CONTROL = "control.sock"
 LOGS = "logs"
 Say = Callable[[str], None]
 

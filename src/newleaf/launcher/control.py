@@ -17,6 +17,7 @@ from typing import Any
 
 from newleaf.launcher.sockets import private_socket
 
+CONTROL = "control.sock"
 MAX_LINE_BYTES = 65536
 MOST_LINES = 64
 SEND_SECONDS = 2.0
@@ -88,6 +89,11 @@ class Control:
         self._last = max(self._last, number)
         self.lines[number] = Line(number, one)
         return self.lines[number]
+
+    def end(self, path: Path) -> None:
+        """Hears nobody any more."""
+        self.listener.close()
+        path.unlink(missing_ok=True)
 
     def close(self, number: int) -> None:
         """Ends a line."""

@@ -22,7 +22,7 @@ from newleaf.core.launch.plan import Plan, Post
 from newleaf.core.launch.supervision import Supervision
 from newleaf.launcher import programs
 from newleaf.launcher.agent_process import AgentProcess
-from newleaf.launcher.control import Line
+from newleaf.launcher.control import CONTROL, Line
 from newleaf.launcher.daemon_processes import DAEMON
 from newleaf.launcher.opened import Opened, status_of
 from newleaf.launcher.processes import NotStarted
@@ -93,6 +93,9 @@ class Launcher:
             self._reap()
             self._pass_time()
             self.feed(e.Tick())
+        if self.exit_code is not None:
+            self.agent.await_end()
+            self.opened.control.end(self.files.folder / CONTROL)
         self._handle_events()
         self.write_state()
         return self.exit_code
@@ -237,6 +240,7 @@ class Launcher:
     def _tell_ready(self) -> None:
         if self._serves:
             name = self._serves[1].release.name
+            self._say(f"{name} is ready, pid {self.opened.daemon.pid_of(self._serves[0])}")
             first = "READY=1\n" if not self.is_ready_told else ""
             notify_socket.send(f"{first}STATUS=running {name}", os.environ)
         self.is_ready_told = True
@@ -264,9 +268,9 @@ class Launcher:
         return lying_there is not None and lying_there.commit == plan.release.commit
 
     def _tell(self, tell: e.Tell) -> None:
-        line = self.opened.control.lines.get(tell.line)
+        line = self.opened.control.lines.get(tell.line or 0)
         if line and not line.say({"event": tell.word, "reason": tell.reason}):
-            self.hang_up(tell.line)
+            self.hang_up(line.number)
 
     def _settle(self, word: str, reason: str) -> None:
         self.settle_tries = 0

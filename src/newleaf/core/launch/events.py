@@ -54,9 +54,9 @@ SILENT = "no answer"
 
 
 class Handover(NamedTuple):
-    """An attempt asks for its release; its verdict goes to `line`."""
+    """An attempt asks for its release; its verdict goes to `line`, None once nobody is there any more."""
 
-    line: int
+    line: int | None
     attempt: str
     commit: str
 
@@ -69,9 +69,9 @@ class Hold(NamedTuple):
 
 
 class Reload(NamedTuple):
-    """A person asks for a fresh process."""
+    """A person asks for a fresh process; on `line`, None once nobody is there any more."""
 
-    line: int
+    line: int | None
 
 
 class Settled(NamedTuple):
@@ -173,9 +173,9 @@ class MakePlan(NamedTuple):
 
 
 class Tell(NamedTuple):
-    """Say a word on a line."""
+    """Say a word on a line; on none where nobody listens."""
 
-    line: int
+    line: int | None
     word: str
     reason: str = ""
 

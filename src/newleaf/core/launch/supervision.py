@@ -169,6 +169,8 @@ class Supervision:
 
     def _hung(self, line: int) -> None:
         self.watchers = [other for other in self.watchers if other != line]
+        if self.order and self.order.line == line:
+            self.order = self.order._replace(line=None)
         if self.holder and self.holder.line == line:
             self.holder = None
             self._settle("left", "the update was interrupted")
@@ -226,7 +228,7 @@ class Supervision:
     def _order_led_to_a_process(self) -> None:
         if isinstance(self.order, e.Handover):
             self.line = self.order.line
-        elif self.order:
+        elif self.order and self.order.line is not None:
             self.watchers.append(self.order.line)
         self._end_order("started")
 
