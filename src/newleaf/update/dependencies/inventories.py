@@ -49,14 +49,14 @@ def take_inventory(environment: Path) -> Inventory:
             written_ns = os.stat(f"{base}/{metadata}/RECORD").st_mtime_ns
         except OSError:
             continue
-        files: dict[str, list[str]] = {}
+        files: dict[str, str] = {}
         with contextlib.suppress(*UNREADABLE):
-            for folder, name, _ in _entries(environment, metadata):
+            for folder, names in _named(environment, metadata).items():
                 if folder not in folders:
                     folders[folder] = _changed_ns(f"{base}/{folder}")
-                if name in _names_in(base, folder, listed):
-                    files.setdefault(folder, []).append(name)
-        packages[metadata] = Package(written_ns, {folder: "/".join(names) for folder, names in files.items()})
+                there = _names_in(base, folder, listed)
+                files[folder] = "/".join(filter(there.__contains__, names))
+        packages[metadata] = Package(written_ns, {folder: names for folder, names in files.items() if names})
     return Inventory(packages, folders)
 
 
@@ -141,6 +141,29 @@ def _metadata_folders(environment: Path) -> list[str]:
         for entry in os.scandir(site)
         if entry.name.endswith(".dist-info")
     )
+
+
+def _named(environment: Path, metadata: str) -> dict[str, list[str]]:
+    """The names of the files in a RECORD by their folders: `_entries`, but quick, for every install waits.
+
+    Raises: OSError, csv.Error, UnicodeDecodeError.
+    """
+    found: dict[str, list[str]] = {}
+    text = (environment / metadata / "RECORD").read_text("utf-8")
+    if '"' in text:
+        for folder, name, _ in _entries(environment, metadata):
+            found.setdefault(folder, []).append(name)
+        return found
+    for line in text.split("\n"):
+        path = line.partition(",")[0]
+        if path and not path.endswith(".pyc"):
+            head, _, name = path.rpartition("/")
+            if head in found:
+                found[head].append(name)
+            else:
+                found[head] = [name]
+    site = os.path.dirname(metadata)
+    return {os.path.normpath(f"{site}/{head}"): names for head, names in found.items()}
 
 
 def _entries(environment: Path, metadata: str) -> Iterator[tuple[str, str, int | None]]:

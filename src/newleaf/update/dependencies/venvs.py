@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from msgspec import Struct
@@ -99,9 +100,13 @@ class Venv(Struct, frozen=True):
             return
         interpreter = describe_interpreter(self.path, version or self.require_python().version)
         hide_from_git(self.path)
-        if sync:
-            os.sync()
+        # While the disk writes, what lies there is looked at; the mark comes after both.
+        syncing = threading.Thread(target=os.sync, name="newleaf-sync") if sync else None
+        if syncing:
+            syncing.start()
         inventory = take_inventory(self.path)
+        if syncing:
+            syncing.join()
         write_mark(self.path / MARK, Mark("installed", place, parts, interpreter, moving, inventory))
         if self.needs.kind is Kind.COMMAND:
             files.remove(self.beside)
