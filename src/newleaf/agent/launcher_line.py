@@ -38,10 +38,16 @@ class LauncherLine(Struct):
 
         Raises: NoLauncher, LauncherLost, LauncherRefused.
         """
-        if not self._is_held:
+        if self._is_held:
+            return
+        try:
             self._connected().say("hold", attempt=attempt.id)
             self._await("stopped", self.stop_seconds + self.ready_seconds)
-            self._is_held = True
+        except (LauncherLost, LauncherRefused):
+            # Nothing is held for this attempt, so there is nothing to free: that would end another's.
+            self._hang_up()
+            raise
+        self._is_held = True
 
     def hand_over(self, attempt: AttemptRecord, on_stopped: Callable[[], None]) -> str | None:
         """Has the attempt's release run and judged; returns why it is not kept, None when it is confirmed.
@@ -49,7 +55,15 @@ class LauncherLine(Struct):
         Raises: NoLauncher, LauncherLost, LauncherRefused.
         """
         self.prepare()
-        line, self._is_held = self._connected(), False
+        was_held, self._is_held = self._is_held, False
+        try:
+            return self._judged(self._connected(), attempt, on_stopped)
+        except LauncherRefused:
+            if not was_held:
+                self._hang_up()
+            raise
+
+    def _judged(self, line: Line, attempt: AttemptRecord, on_stopped: Callable[[], None]) -> str | None:
         line.say("handover", attempt=attempt.id, commit=attempt.target.commit)
         while True:
             # No limit of its own: the launcher has them, a daemon that migrates may extend them, and a

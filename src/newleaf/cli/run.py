@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation
 from newleaf.core.launch.launcher_errors import LauncherRefused
+from newleaf.core.texts import defused
 from newleaf.launcher.programs import LAUNCHER
 
 RELOAD_SECONDS = 600.0
@@ -33,6 +35,8 @@ def run(invocation: Invocation, log_files: bool, no_agent: bool, command: tuple[
     post = make_post(host, command, log_files=log_files, agent=not no_agent)
     record_identity(host.place, host.name)
     write_launcher(host, post)
+    # So that it is compiled by now: one that compiles itself stays larger for as long as it runs.
+    subprocess.run([*LAUNCHER, "--prove"], check=False, stdin=subprocess.DEVNULL)
     os.execv(sys.executable, [*LAUNCHER, str(host.state)])  # noqa: S606 - this process becomes it
 
 
@@ -71,25 +75,22 @@ def stop(invocation: Invocation) -> None:
 @pass_invocation
 def logs(invocation: Invocation, follow: bool, lines: int) -> None:
     """Shows the daemon's output, where the launcher keeps it in files."""
-    from newleaf.system.control_socket import is_answered, line_to
-    from newleaf.system.log_files import follow_log, last_lines
+    from newleaf.core.launch.launcher_errors import NoLogFiles
+    from newleaf.system.control_socket import ask_launcher
+    from newleaf.system.log_files import LogReader
 
     host = invocation.host()
-    path: Path | None = host.state / "logs" / "daemon.log"
-    if is_answered(host.state):
-        with line_to(host.state) as line:
-            line.say("status")
-            named = line.hear()["log"]
-        path = Path(named) if named else None
-    if path is None or not path.exists():
-        from newleaf.core.launch.launcher_errors import NoLogFiles
-
+    launcher = ask_launcher(host.state)
+    # Where none runs: what the last one has left.
+    path = launcher.get("log") if launcher else host.state / "logs" / "daemon.log"
+    if path is None or not Path(path).is_file():
         raise NoLogFiles(name=host.name)
-    tail = last_lines(path, lines)
+    reader = LogReader(Path(path))
+    tail = reader.last_lines(lines)
     invocation.answer({"outcome": "ok", "path": str(path), "lines": tail}, tail)
     if follow and not invocation.json:
-        for text in follow_log(path):
-            click.echo(text)
+        for text in reader.follow():
+            click.echo(defused(text))
 
 
 @click.command("launch-plan", hidden=True)

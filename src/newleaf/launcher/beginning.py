@@ -14,9 +14,9 @@ from newleaf.core.launch.events import Event
 from newleaf.core.launch.launcher_errors import LauncherRuns
 from newleaf.core.launch.plan import Plan, Post
 from newleaf.core.launch.supervision import Supervision
-from newleaf.launcher import notify, sockets
+from newleaf.launcher import sockets
 from newleaf.launcher.control import CONTROL, Control
-from newleaf.launcher.daemon_processes import DaemonProcesses
+from newleaf.launcher.daemon_processes import LONGEST_NAME, DaemonProcesses
 from newleaf.launcher.launcher import Launcher
 from newleaf.launcher.logs import Log
 from newleaf.launcher.loop import Loop
@@ -24,6 +24,7 @@ from newleaf.launcher.opened import Opened
 from newleaf.launcher.processes import Processes
 from newleaf.launcher.state_files import StateFiles
 from newleaf.system import process_table
+from newleaf.system.files import names_in
 
 LOCK = "launcher.lock"
 LOGS = "logs"
@@ -38,11 +39,9 @@ def begin(state: Path, say: Say) -> Launcher:
     files = StateFiles(state)
     lock = take_lock(state / LOCK)
     post, plan = files.read_launcher()
-    sockets.require_room(state / CONTROL)
+    sockets.require_room(state / LONGEST_NAME)
     end_left_behind(files, plan, say)
-    notify.remove_leftovers(state)
-    for path in state.glob(".health-*"):
-        path.unlink(missing_ok=True)
+    remove_leftovers(state)
     listening = sockets.open_all(plan.listen, state, sockets.inherited(os.environ))
     control = Control.open(state / CONTROL)
     log = Log.open(state / LOGS) if post.log_files else None
@@ -102,13 +101,18 @@ def take_lock(path: Path) -> int:
     return descriptor
 
 
+def remove_leftovers(state: Path) -> None:
+    """Takes away the sockets, and what was to be handed on, of a launcher that was killed."""
+    for beginning in (".notify-", ".health-", ".launcher-"):
+        for name in names_in(state, beginning):
+            with contextlib.suppress(OSError):
+                state.joinpath(name).unlink()
+
+
 def end_left_behind(files: StateFiles, plan: Plan, say: Say) -> None:
     """Ends what a killed launcher has left running, so that nothing runs twice."""
-    for left in files.read_state().get("processes", []):
-        with contextlib.suppress(KeyError, TypeError):
-            pid, started = int(left["pid"]), str(left["started"])
-            if not process_table.group_members(pid, started):
-                continue
+    for pid, started in files.left_running():
+        if process_table.group_members(pid, started):
             say(f"pid {pid} was left behind by a launcher that was killed, and is ended")
             if not process_table.end_group(pid, started, plan.stop_seconds):
                 say(f"pid {pid} cannot be ended")

@@ -1,8 +1,8 @@
 """The control socket: verbs of newleaf, and its attempts, speak to the launcher.
 
 Rules: one JSON object a line, in both directions; the socket is this user's alone, and the kernel is asked
-who speaks; what is no order is answered and dropped, what is too long ends its line. A line stays open as
-long as its other end has something to wait for.
+who speaks; what is no order is answered and dropped, what is too long ends its line, and so does an end that
+does not read: nobody is waited for. A line stays open as long as its other end has something to wait for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from newleaf.launcher.sockets import private_socket
 CONTROL = "control.sock"
 MAX_LINE_BYTES = 65536
 MOST_LINES = 64
-SEND_SECONDS = 2.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -40,22 +39,18 @@ class Line:
             return []
         except OSError:
             return None
-        self.unread += data
+        *lines, self.unread = (self.unread + data).split(b"\n")
         if not data or len(self.unread) > MAX_LINE_BYTES:
             return None
-        *lines, self.unread = self.unread.split(b"\n")
         return [_parse(line) for line in lines if line.strip()]
 
     def say(self, record: dict[str, Any]) -> bool:
-        """Says something; False when nobody hears it any more."""
+        """Says something; False when nobody hears it: who has let so much come unread does not read."""
+        text = json.dumps(record).encode() + b"\n"
         try:
-            self.socket.settimeout(SEND_SECONDS)
-            self.socket.sendall(json.dumps(record).encode() + b"\n")
+            return self.socket.send(text) == len(text)
         except OSError:
             return False
-        finally:
-            self.socket.setblocking(False)
-        return True
 
 
 class Control:

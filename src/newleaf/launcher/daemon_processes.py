@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from newleaf.core.errors import NewleafError
 from newleaf.core.launch import events as e
 from newleaf.core.launch.judging import WATCHDOG_SECONDS
 from newleaf.launcher import sockets
@@ -27,6 +28,8 @@ from newleaf.launcher.processes import (
 
 DAEMON = "daemon"
 HEALTH = "health"
+LONGEST_NAME = ".health-4194304-999999"
+"""No socket that is made for a process has a longer one."""
 _OWN_VARIABLES = frozenset(
     """LISTEN_FDS LISTEN_PID LISTEN_FDNAMES NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID NEWLEAF_GO_FD
     NEWLEAF_LAUNCHER NEWLEAF_LAUNCHER_RESUME MAINPID""".split()
@@ -63,14 +66,19 @@ class DaemonProcesses:
 
     def start(self, order: e.Start, output: int | None) -> None:
         """Starts one; that it could not be started is fed back."""
-        health = sockets.private_socket(self._health_path(order.child)) if order.health else None
-        go_out, go_in = os.pipe()
-        ends = Ends(NotifySocket.open(self.state), go_in, health)
-        passed = [one.fileno() for one in (*self.listening, *filter(None, (health,)))]
+        try:
+            ends, go_out = self._open_ends(order)
+        except (NewleafError, OSError) as error:
+            self._feed(e.StartFailed(order.child, str(error)))
+            return
+        passed = [one.fileno() for one in (*self.listening, *filter(None, (ends.health,)))]
         names = [f"listen{place}" for place in range(len(self.listening))]
-        names += [HEALTH] if health else []
+        names += [HEALTH] if ends.health else []
         variables = self._variables(order, ends.notify.path, names)
-        program = Program(order.plan.command, order.plan.folder, variables, (*passed, go_out), output)
+        numbered = ("WATCHDOG_PID", *(("LISTEN_PID",) if names else ()))
+        program = Program(
+            order.plan.command, order.plan.folder, variables, (*passed, go_out), output, numbered
+        )
         self.ends[order.child] = ends
         try:
             self._processes.start(program, Known(DAEMON, order.child))
@@ -83,6 +91,18 @@ class DaemonProcesses:
         self.watch(order.child)
         if not order.gated:
             self.go(order.child)
+
+    def _open_ends(self, order: e.Start) -> tuple[Ends, int]:
+        """What is held of it, and where it is told "go"; all or nothing."""
+        with contextlib.ExitStack() as undo:
+            go_out, go_in = os.pipe()
+            undo.callback(os.close, go_out)
+            undo.callback(os.close, go_in)
+            notify = NotifySocket.open(self.state)
+            undo.callback(notify.close)
+            health = sockets.private_socket(self._health_path(order.child)) if order.health else None
+            undo.pop_all()
+        return Ends(notify, go_in, health), go_out
 
     def watch(self, number: int) -> None:
         """Hears what it says from now on."""
@@ -126,9 +146,10 @@ class DaemonProcesses:
         ends = self.ends.get(number)
         return str(self._health_path(number)) if ends and ends.health else None
 
-    def last_words(self, number: int) -> None:
-        """Hears what it said before it ended."""
-        self._hear(number)
+    def last_words(self, number: int, pid: int) -> None:
+        """Hears what the process that has ended had said before."""
+        if ends := self.ends.get(number):
+            self._feed_said(number, ends, pid)
 
     def forget(self, number: int) -> None:
         """Closes what was held of it."""
@@ -165,8 +186,11 @@ class DaemonProcesses:
     def _hear(self, number: int) -> None:
         ends, pid = self.ends.get(number), self.pid_of(number)
         if ends and pid:
-            for fields in ends.notify.read(pid):
-                self._feed(e.Notified(number, fields))
+            self._feed_said(number, ends, pid)
+
+    def _feed_said(self, number: int, ends: Ends, pid: int) -> None:
+        for fields in ends.notify.read(pid):
+            self._feed(e.Notified(number, fields))
 
     def _health_path(self, number: int) -> Path:
         return self.state / f".health-{os.getpid()}-{number}"
@@ -180,9 +204,8 @@ class DaemonProcesses:
             "NEWLEAF_LAUNCHER": str(os.getpid()),
             "NOTIFY_SOCKET": str(notify),
             "WATCHDOG_USEC": str(int(WATCHDOG_SECONDS * 1_000_000)),
-            "WATCHDOG_PID": "{pid}",
             "NEWLEAF_GO_FD": str(FIRST_PASSED + len(names)),
         }
         if names:
-            own |= {"LISTEN_FDS": str(len(names)), "LISTEN_PID": "{pid}", "LISTEN_FDNAMES": ":".join(names)}
+            own |= {"LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(names)}
         return {**inherited, **order.plan.variables, **own}

@@ -36,9 +36,12 @@ class _OverSocket(http.client.HTTPConnection):
 
 def look(url: str, commit: str, path: str | None) -> tuple[int, str]:
     """The exit code, and what is wrong."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = _OverSocket(path) if path else kind(parts.hostname or "", parts.port, timeout=SECONDS)
+    try:
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = _OverSocket(path) if path else kind(parts.hostname or "", parts.port, timeout=SECONDS)
+    except ValueError as error:
+        return 1, f"{url} is no address: {error}"
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     try:
         connection.request("GET", target, headers={"User-Agent": "newleaf", "Connection": "close"})
@@ -46,7 +49,7 @@ def look(url: str, commit: str, path: str | None) -> tuple[int, str]:
         body = response.read(MAX_ANSWER_BYTES)
     except (TimeoutError, ConnectionError):
         return SILENT_CODE, "no answer"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return 1, f"{type(error).__name__}: {error}"
     finally:
         connection.close()
@@ -61,7 +64,7 @@ def look(url: str, commit: str, path: str | None) -> tuple[int, str]:
 def _claimed(body: bytes) -> str | None:
     try:
         record = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     commit = record.get("commit") if isinstance(record, dict) else None
     return commit if isinstance(commit, str) else None
@@ -74,7 +77,10 @@ def main() -> None:
     paths, command = rest[:place], rest[place + 1 :]
     code, fault = look(url, commit, paths[0] if paths else None)
     if code == 0 and command:
-        os.execvp(command[0], command)  # noqa: S606 - its exit code is this one's
+        try:
+            os.execvp(command[0], command)  # noqa: S606 - its exit code is this one's
+        except OSError as error:
+            code, fault = 1, f"{command[0]}: {error.strerror}"
     sys.stdout.write(fault)
     sys.exit(code)
 

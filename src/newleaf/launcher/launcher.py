@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -28,7 +27,8 @@ from newleaf.launcher.opened import Opened, status_of
 from newleaf.launcher.processes import NotStarted
 from newleaf.launcher.programs import Programs
 from newleaf.launcher.state_files import StateFiles, utc
-from newleaf.system import loaded_tree, notify_socket, planned_restart, process_table
+from newleaf.launcher.upward import Upward
+from newleaf.system import loaded_tree, planned_restart, process_table
 
 SETTLE_TRIES = 60
 SETTLE_PAUSE_SECONDS = 1.0
@@ -50,7 +50,7 @@ class Launcher:
         self.post = post
         self.supervision = supervision
         self.opened = opened
-        self.programs = Programs(post.program, files.folder, opened.processes)
+        self.programs = Programs(post.program, files.folder, opened.processes, opened.loop)
         companion = Companion(wanted=post.agent)
         self.agent = AgentProcess(companion, self.programs, opened.processes, say)
         self.exit_code: int | None = None
@@ -62,7 +62,7 @@ class Launcher:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._serves: tuple[int, Plan] | None = None
         self._complaint = ""
-        self._pinged = 0.0
+        self._upward = Upward(os.environ)
         self._perform: Mapping[type, Callable[[Any], None]] = {
             e.Start: lambda a: opened.daemon.start(a, opened.log.sink if opened.log else None),
             e.Go: lambda a: opened.daemon.go(a.child),
@@ -86,7 +86,8 @@ class Launcher:
     def run(self) -> int | None:
         """Runs until it is to end, with the exit code; None when it is to be loaded anew."""
         self.feed(e.Tick())
-        while self.exit_code is None and not self.wants_reload:
+        # What is to be done later is done before it is loaded anew.
+        while self.exit_code is None and (self._later or not self.wants_reload):
             self._handle_events()
             for number in self.opened.loop.wait(0.0 if self._events else self._seconds()):
                 self._signalled(number)
@@ -97,6 +98,8 @@ class Launcher:
             self.agent.await_end()
             self.opened.control.end(self.files.folder / CONTROL)
         self._handle_events()
+        if self.opened.log:
+            self.opened.log.read()
         self.write_state()
         return self.exit_code
 
@@ -132,13 +135,13 @@ class Launcher:
         now = time.monotonic()
         due = [when - now for when, _ in self._later]
         agent = self.agent.seconds_to_start(now) if self.is_ready_told else None
-        looks = (self.supervision.seconds_to_look(), agent, self._upward_seconds(now))
+        looks = (self.supervision.seconds_to_look(), agent, self._upward.seconds_to_ping(now))
         return max(0.0, min(*due, *(seconds for seconds in looks if seconds is not None), 3600.0))
 
     def _signalled(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._say("asked to stop")
-            notify_socket.send("STOPPING=1", os.environ)
+            self._upward.say("STOPPING=1")
             self.agent.end()
             self.feed(e.Stop())
         elif number == signal.SIGHUP:
@@ -153,25 +156,14 @@ class Launcher:
             act()
         if self.is_ready_told and not self.supervision.stopping:
             self.agent.start_if_due(now)
-        self._ping_upward(now)
-
-    def _ping_upward(self, now: float) -> None:
-        """The service manager's own watchdog: this loop is alive."""
-        left = self._upward_seconds(now)
-        if left is not None and left <= 0.0:
-            self._pinged = now
-            notify_socket.send("WATCHDOG=1", os.environ)
-
-    def _upward_seconds(self, now: float) -> float | None:
-        """In how long the service manager is to hear of this process; None where it does not listen."""
-        interval = os.environ.get("WATCHDOG_USEC", "")
-        return self._pinged + int(interval) / 2_000_000 - now if interval.isdecimal() else None
+        self._upward.ping_if_due(now)
 
     # --- ends of processes --------------------------------------------------------------
 
     def _reap(self) -> None:
         for known, pid, status in self.opened.processes.ended():
             if known.kind == DAEMON:
+                self.opened.daemon.last_words(known.number, pid)
                 self.opened.daemon.forget(known.number)
                 self.feed(e.Exited(known.number, status))
             elif known.kind == programs.CHECK:
@@ -242,7 +234,7 @@ class Launcher:
             name = self._serves[1].release.name
             self._say(f"{name} is ready, pid {self.opened.daemon.pid_of(self._serves[0])}")
             first = "READY=1\n" if not self.is_ready_told else ""
-            notify_socket.send(f"{first}STATUS=running {name}", os.environ)
+            self._upward.say(f"{first}STATUS=running {name}")
         self.is_ready_told = True
 
     def _make_plan(self, make: e.MakePlan) -> None:
@@ -324,9 +316,12 @@ class Launcher:
             self.hang_up(line.number)
             return
         for order in orders:
-            self._take(line, order)
+            if not self._take(line, order):
+                self.hang_up(line.number)
+                return
 
-    def _take(self, line: Line, order: Mapping[str, Any]) -> None:
+    def _take(self, line: Line, order: Mapping[str, Any]) -> bool:
+        """Does what is ordered; whether the line still hears."""
         attempt, commit = str(order.get("attempt", "")), str(order.get("commit", ""))
         match order.get("do"):
             case "handover" if attempt and commit:
@@ -340,9 +335,11 @@ class Launcher:
             case "stop":
                 self._signalled(signal.SIGTERM)
             case "status":
-                line.say({"event": "status", **status_of(self.supervision, self.opened, self.agent.pid)})
+                status = status_of(self.supervision, self.opened, self.agent.pid)
+                return line.say({"event": "status", **status})
             case _:
-                line.say({"event": "refused", "reason": "that is no order"})
+                return line.say({"event": "refused", "reason": "that is no order"})
+        return True
 
     # --- small --------------------------------------------------------------------------
 
@@ -377,12 +374,3 @@ class Launcher:
                 for pid, known in lasting.items()
             ],
         }
-
-
-def say_on_stderr(text: str) -> None:
-    """A line of the launcher's own, whatever becomes of it."""
-    try:
-        sys.stderr.write(f"newleaf: {text}\n")
-        sys.stderr.flush()
-    except OSError:
-        return

@@ -32,12 +32,12 @@ class Log:
 
     @classmethod
     def open(cls, folder: Path) -> Log:
-        """Makes the pipe, and the folder as far as that is possible."""
-        source, sink = os.pipe()
+        """Makes the pipe, and the file as far as that is possible."""
+        log = cls(folder, *os.pipe())
         # Where that fails each write tries anew, and what is lost is counted.
         with contextlib.suppress(OSError):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        return cls(folder, source, sink)
+            log._open()
+        return log
 
     def read(self) -> None:
         """Takes what has come, but never so much that nothing else is done."""
@@ -67,6 +67,7 @@ class Log:
             self._close()
 
     def _open(self) -> None:
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(self.path, flags, 0o600)
         self._size = os.fstat(self._file).st_size

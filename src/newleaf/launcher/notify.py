@@ -31,9 +31,13 @@ class NotifySocket:
         """A new one in `folder`. Raises: OSError."""
         path = folder / f".notify-{os.urandom(6).hex()}"
         one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        one.bind(str(path))
-        path.chmod(0o600)
-        return cls(path, cls._prepared(one))
+        try:
+            one.bind(str(path))
+            path.chmod(0o600)
+            return cls(path, cls._prepared(one))
+        except OSError:
+            one.close()
+            raise
 
     @classmethod
     def resume(cls, path: Path, descriptor: int) -> NotifySocket:
@@ -78,11 +82,5 @@ def _is_from(pid: int, ancillary: list[tuple[int, int, bytes]]) -> bool:
 
 
 def _fields(data: bytes) -> dict[str, str]:
-    lines = (line.partition("=") for line in data.decode(errors="replace").splitlines())
+    lines = (line.partition("=") for line in data.decode(errors="replace").split("\n"))
     return {name: value for name, equals, value in lines if equals}
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Takes away what a killed launcher has left."""
-    for path in folder.glob(".notify-*"):
-        path.unlink(missing_ok=True)

@@ -2,11 +2,13 @@
 
 Rules: every program leads a session and a group of its own, and what is left of the group goes when it ends;
 none runs before its number was written down, so that no launcher that is killed leaves one that nobody knows
-of; what it inherits is what is named here. The launcher has one thread, so a fork is safe.
+of; what it inherits is what is named here, whatever else this process was handed. That one could not be
+started is an answer like any other. The launcher has one thread, so a fork is safe.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -17,18 +19,25 @@ FIRST_PASSED = 3
 """Where passed descriptors begin (sd_listen_fds(3))."""
 _HIGH = 256
 """Above what a program gets: descriptors are parked there while they are put in order."""
-_PID = "{pid}"
-"""In a variable of a program, this stands for its own number."""
+_DESCRIPTORS = "/dev/fd"
+_MANY = 1024
+_TAKEN_OVER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
+"""What this process, or Python, treats in a way of its own."""
 
 
 class Program(NamedTuple):
-    """What to start. `passed` are descriptors that it gets from 3 on; `output` one for what it prints."""
+    """What to start.
+
+    `passed` are descriptors that it gets from 3 on; `output` one for what it prints; `numbered` are the
+    variables that hold its own number.
+    """
 
     argv: Sequence[str]
     folder: str
     env: Mapping[str, str]
     passed: tuple[int, ...] = ()
     output: int | None = None
+    numbered: tuple[str, ...] = ()
 
 
 class Known(NamedTuple):
@@ -54,9 +63,10 @@ class Processes:
 
         Raises: NotStarted.
         """
-        gate_out, gate_in = os.pipe()
-        fault_out, fault_in = os.pipe()
-        pid = os.fork()
+        try:
+            (gate_out, gate_in), (fault_out, fault_in), pid = _fork()
+        except OSError as error:
+            raise NotStarted(f"{program.argv[0]}: {error.strerror}") from error
         if pid == 0:
             _become(program, gate_out, gate_in, fault_in)
         os.close(gate_out)
@@ -93,6 +103,19 @@ class Processes:
         return next((pid for pid, known in self.running.items() if known == (kind, number)), None)
 
 
+def _fork() -> tuple[tuple[int, int], tuple[int, int], int]:
+    """A gate, a way to say what went wrong, and the child's number; all of them or none."""
+    opened: list[int] = []
+    try:
+        opened += (gate := os.pipe())
+        opened += (fault := os.pipe())
+        return gate, fault, os.fork()
+    except OSError:
+        for descriptor in opened:
+            os.close(descriptor)
+        raise
+
+
 def signal_group(pid: int, number: signal.Signals) -> None:
     """Signals a process and all that it has started, as far as they are left."""
     try:
@@ -118,16 +141,18 @@ def _become(program: Program, gate_out: int, gate_in: int, fault_in: int) -> NoR
         if os.read(gate_out, 1) != b"!":
             os._exit(1)
         fault_in = _park(fault_in)
-        _arrange(program)
+        _arrange(program, fault_in)
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+        for number in _TAKEN_OVER:
             signal.signal(number, signal.SIG_DFL)
         os.chdir(program.folder)
-        own = str(os.getpid())
-        env = {name: value.replace(_PID, own) for name, value in program.env.items()}
+        env = {**program.env, **dict.fromkeys(program.numbered, str(os.getpid()))}
         os.execvpe(program.argv[0], list(program.argv), env)  # noqa: S606 - what a supervisor is for
     except OSError as error:
-        os.write(fault_in, f"{program.argv[0]}: {error.strerror}".encode())
+        named = program.folder if error.filename == program.folder else program.argv[0]
+        os.write(fault_in, os.fsencode(f"{named}: {error.strerror}"))
+    except (ValueError, TypeError, IndexError) as error:  # no text that a program can be handed
+        os.write(fault_in, f"it cannot be called: {error}".encode(errors="replace"))
     finally:
         os._exit(127)
 
@@ -136,8 +161,8 @@ def _park(descriptor: int) -> int:
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
 
 
-def _arrange(program: Program) -> None:
-    """Puts the descriptors where the program looks for them; all others are closed when it is loaded."""
+def _arrange(program: Program, kept: int) -> None:
+    """Puts the descriptors where the program looks for them, and closes all others but `kept`."""
     parked = [_park(descriptor) for descriptor in program.passed]
     output = None if program.output is None else _park(program.output)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -147,3 +172,15 @@ def _arrange(program: Program) -> None:
         os.dup2(output, 2)
     for place, descriptor in enumerate(parked, FIRST_PASSED):
         os.dup2(descriptor, place)
+    # This process itself may have been handed some that nobody named.
+    for descriptor in _open_descriptors():
+        if descriptor >= FIRST_PASSED + len(parked) and descriptor != kept:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def _open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(_DESCRIPTORS)]
+    except OSError:
+        return list(range(_MANY))

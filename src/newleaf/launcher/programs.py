@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from newleaf.core.launch import events as e
+from newleaf.launcher.loop import Loop
 from newleaf.launcher.processes import Known, NotStarted, Processes, Program, signal_group
 
 PLAN = "plan"
@@ -21,19 +22,50 @@ ITSELF = "itself"
 CHECK_SECONDS = 10.0
 PLAN_SECONDS = 60.0
 MAX_SAID_BYTES = 4096
+_CHUNK_BYTES = 65536
+_MOST_CHUNKS = 16
 _HEALTH_LOOK = str(Path(__file__).with_name("health_look.py"))
 _SILENT = 3
-LAUNCHER = (sys.executable, "-m", "newleaf.launcher")
+_LOADED = (
+    "import datetime, gc, sys; gc.collect(); sys.path.append(sys.argv.pop(1));"
+    " from newleaf.launcher.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
+LAUNCHER = (sys.executable, "-I", "-S", "-c", _LOADED, str(Path(__file__).parents[2]))
+"""The launcher's own command: nothing of the folder one stands in, of the environment or of what is installed
+is loaded with it, but newleaf; that keeps it safe, and small. `datetime` leaves the most behind of all that it
+loads, and comes first, so that what follows takes its place."""
+
+
+class Said:
+    """What a program says: of all that comes on `source` the end."""
+
+    def __init__(self, source: int) -> None:
+        self.source = source
+        self.end = b""
+        os.set_blocking(source, False)
+
+    def read(self) -> bool:
+        """Takes in what has come, but never so much that nothing else is done; whether more may come."""
+        for _ in range(_MOST_CHUNKS):
+            try:
+                chunk = os.read(self.source, _CHUNK_BYTES)
+            except BlockingIOError:
+                return True
+            if not chunk:
+                return False
+            self.end = (self.end + chunk)[-MAX_SAID_BYTES:]
+        return True
 
 
 class Programs:
-    """Starts them and makes events of their ends. What a program says is read when it has ended."""
+    """Starts them and makes events of their ends. The end of what a program says is kept."""
 
-    def __init__(self, program: Sequence[str], folder: Path, processes: Processes) -> None:
+    def __init__(self, program: Sequence[str], folder: Path, processes: Processes, loop: Loop) -> None:
         self._program = tuple(program)
         self._folder = str(folder)
         self._processes = processes
-        self._said: dict[int, int] = {}
+        self._loop = loop
+        self._said: dict[int, Said] = {}
         self._deadlines: dict[int, float] = {}
 
     def call(self, kind: str, *arguments: str, number: int = 0) -> int:
@@ -57,7 +89,7 @@ class Programs:
         health, commit = ask.plan.health, ask.plan.release.commit
         argv = health.command
         if health.url and (path is not None or not ask.private):
-            argv = (sys.executable, "-I", _HEALTH_LOOK, health.url, commit, *((path,) if path else ()))
+            argv = (sys.executable, "-I", "-S", _HEALTH_LOOK, health.url, commit, *((path,) if path else ()))
             # Both have to be well; the command is run by the look, once the address is.
             argv = (*argv, "--then", *health.command) if health.command else argv
         env = {**os.environ, **ask.plan.variables, "NEWLEAF_COMMIT": ask.plan.release.commit}
@@ -67,8 +99,10 @@ class Programs:
     def _listened(
         self, argv: tuple[str, ...], folder: str, known: Known, env: dict[str, str] | None = None
     ) -> int:
-        source, sink = os.pipe()
-        os.set_blocking(source, False)
+        try:
+            source, sink = os.pipe()
+        except OSError as error:
+            raise NotStarted(f"{argv[0]}: {error.strerror}") from error
         try:
             program = Program(argv, folder, os.environ if env is None else env, (), sink)
             pid = self._processes.start(program, known)
@@ -77,33 +111,38 @@ class Programs:
             raise
         finally:
             os.close(sink)
-        self._said[pid] = source
+        self._hear(pid, source)
         return pid
+
+    def _hear(self, pid: int, source: int) -> None:
+        """From now on what it says is read as it comes, for one who floods must not wait."""
+        said = self._said[pid] = Said(source)
+
+        def read() -> None:
+            if not said.read():
+                self._loop.forget(source)
+
+        self._loop.watch(source, read)
 
     def ended(self, pid: int) -> str:
         """The end of what an ended program said, in one line."""
         self._deadlines.pop(pid, None)
-        source = self._said.pop(pid, None)
-        if source is None:
+        said = self._said.pop(pid, None)
+        if said is None:
             return ""
-        said = b""
-        try:
-            while chunk := os.read(source, MAX_SAID_BYTES):
-                said = (said + chunk)[-MAX_SAID_BYTES:]
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(source)
-        return " ".join(said.decode(errors="replace").split())
+        said.read()
+        self._loop.forget(said.source)
+        os.close(said.source)
+        return " ".join(said.end.decode(errors="replace").split())
 
     def as_record(self) -> dict[str, Any]:
         """What `resume` needs: where each that runs is heard, and its time."""
-        return {str(pid): [said, self._deadlines.get(pid)] for pid, said in self._said.items()}
+        return {str(pid): [said.source, self._deadlines.get(pid)] for pid, said in self._said.items()}
 
     def resume(self, record: Mapping[str, Any]) -> None:
         """Goes on with those that this process had before it was loaded anew."""
-        for pid, (said, deadline) in record.items():
-            self._said[int(pid)] = said
+        for pid, (source, deadline) in record.items():
+            self._hear(int(pid), source)
             if deadline is not None:
                 self._deadlines[int(pid)] = deadline
 
@@ -118,6 +157,6 @@ class Programs:
         """What a check found: None for nothing."""
         if status == 0:
             return None
-        if status == _SILENT or status < 0:
+        if (status == _SILENT and said == e.SILENT) or status < 0:
             return e.SILENT
         return said or f"it ended with exit code {status}"

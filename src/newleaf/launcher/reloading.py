@@ -38,23 +38,27 @@ def load_anew(launcher: Launcher) -> None:
     """Replaces this program by the one that lies there now. Comes back only when that fails."""
     record = _record(launcher)
     path = launcher.files.folder / f".launcher-{os.getpid()}"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "w") as file:
-        json.dump(record, file)
     environ = {**os.environ, VARIABLE: str(path)}
     # What a service manager passed is held already; its variables are this process's no more.
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
         environ.pop(name, None)
-    for held in record["descriptors"]:
-        os.set_inheritable(held, True)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        _write(path, record)
+        for held in record["descriptors"]:
+            os.set_inheritable(held, True)
         os.execve(sys.executable, [*LAUNCHER, str(launcher.files.folder)], environ)  # noqa: S606 - itself
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for held in record["descriptors"]:
             os.set_inheritable(held, False)
         path.unlink(missing_ok=True)
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "w") as file:
+        json.dump(record, file)
 
 
 def resume(state: Path, path: Path, say: Say) -> Launcher:

@@ -119,7 +119,7 @@ def _clear(path: Path) -> None:
     """Takes away a socket that its owner has left behind."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            return
+            raise OSError("something that is no socket lies there")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(1.0)
             try:
@@ -129,21 +129,26 @@ def _clear(path: Path) -> None:
 
 
 def _refused(address: str, error: OSError) -> AddressTaken | AddressUnusable:
-    if error.errno in (errno.EADDRINUSE, errno.EEXIST):
+    # EAGAIN: so many wait for who listens there that one more may not.
+    if error.errno in (errno.EADDRINUSE, errno.EEXIST, errno.EAGAIN):
         return AddressTaken(address=address)
     return AddressUnusable(address=address, reason=error.strerror or str(error))
 
 
 def _place_named(address: str, folder: Path) -> object:
+    """What a socket that is bound there says of itself: `[0:0::1]:80` is ("::1", 80)."""
     if address.startswith(UNIX):
-        return str(folder / address.removeprefix(UNIX))
+        return os.path.normpath(folder / address.removeprefix(UNIX))
     host, _, port = address.rpartition(":")
-    return (host.strip("[]"), int(port))
+    family, host = socket.AF_INET6 if host.startswith("[") else socket.AF_INET, host.strip("[]")
+    with contextlib.suppress(OSError):
+        host = socket.inet_ntop(family, socket.inet_pton(family, host))
+    return (host, int(port))
 
 
 def _place_of(one: socket.socket) -> object:
     name = one.getsockname()
-    return name[:2] if isinstance(name, tuple) else name
+    return name[:2] if isinstance(name, tuple) else os.path.normpath(name)
 
 
 def _umask() -> int:

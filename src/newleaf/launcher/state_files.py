@@ -7,6 +7,7 @@ process that serves. It reads the journal's last line, and where a checkout or a
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -58,6 +59,14 @@ class StateFiles:
             return files.read_record(self.folder / STATE) or {}
         except CorruptFile:
             return {}
+
+    def left_running(self) -> list[tuple[int, str]]:
+        """The processes that the last launcher noted: their numbers and start times."""
+        found, noted = [], self.read_state().get("processes")
+        for left in noted if isinstance(noted, list) else []:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                found.append((int(left["pid"]), str(left["started"])))
+        return found
 
     def write_state(self, record: Mapping[str, Any]) -> None:
         """Raises: DiskFull, StateDirectoryUnwritable, NewerSchema."""

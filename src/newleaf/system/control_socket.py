@@ -14,6 +14,7 @@ from newleaf.core.launch.launcher_errors import LauncherLost, LauncherRefused, N
 
 CONTROL = "control.sock"
 ANSWER_SECONDS = 10.0
+MAX_LINE_BYTES = 1024 * 1024
 _CHUNK_BYTES = 65536
 
 
@@ -34,7 +35,8 @@ class Line:
     def hear(self, seconds: float | None = ANSWER_SECONDS) -> dict[str, Any]:
         """The next thing that the launcher says.
 
-        Raises: LauncherLost when it goes away, or says nothing for so long; LauncherRefused.
+        Raises: LauncherLost when it goes away, says nothing for so long, or what no launcher would say;
+        LauncherRefused.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._unread:
@@ -47,9 +49,11 @@ class Line:
             if not chunk:
                 raise LauncherLost
             self._unread += chunk
+            if len(self._unread) > MAX_LINE_BYTES:
+                raise LauncherLost
         line, _, self._unread = self._unread.partition(b"\n")
-        said: dict[str, Any] = json.loads(line)
-        if said.get("event") == "refused":
+        said = _parse(line)
+        if said["event"] == "refused":
             raise LauncherRefused(reason=said.get("reason") or "it did not say why")
         return said
 
@@ -64,6 +68,16 @@ class Line:
     def close(self) -> None:
         """Hangs up."""
         self._socket.close()
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise LauncherLost from error
+    if not isinstance(said, dict) or not isinstance(said.get("event"), str):
+        raise LauncherLost
+    return said
 
 
 def connect(state: Path) -> Line:

@@ -15,7 +15,7 @@ import json
 import os
 import stat
 import sys
-import threading
+from _thread import get_native_id  # `threading` itself would be a fifth of a megabyte in the launcher
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -266,7 +266,7 @@ def size(count: int) -> str:
 
 def _temporary(path: Path) -> Path:
     """Where what will be `path` is made: named after its maker, so that what a dead one left is known."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}{TEMPORARY}")
+    return path.with_name(f".{path.name}.{os.getpid()}.{get_native_id()}{TEMPORARY}")
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -315,13 +315,23 @@ def _sync(descriptor: int) -> None:
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
     """Removes the temporary files of processes that were killed while they wrote (the file called `name`)."""
-    for path in folder.glob(f".{name}.*{TEMPORARY}"):
-        writer = path.name.split(".")[-3]
-        with contextlib.suppress(OSError, ValueError):
-            try:
-                os.kill(int(writer), 0)
-            except ProcessLookupError:
-                path.unlink()
+    beginning = "." if name == "*" else f".{name}."
+    for found in names_in(folder, beginning):
+        if found.endswith(TEMPORARY) and found.count(".") > 3:
+            writer = found.split(".")[-3]
+            with contextlib.suppress(OSError, ValueError):
+                try:
+                    os.kill(int(writer), 0)
+                except ProcessLookupError:
+                    folder.joinpath(found).unlink()
+
+
+def names_in(folder: Path, beginning: str) -> list[str]:
+    """The names in a folder that begin so; no pattern is made, which a launcher would keep in memory."""
+    try:
+        return [name for name in os.listdir(folder) if name.startswith(beginning)]
+    except OSError:
+        return []
 
 
 def parse(path: Path, text: bytes) -> dict[str, Any]:
