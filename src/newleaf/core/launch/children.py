@@ -17,10 +17,12 @@ from newleaf.core.launch.judging import (
     hear,
     is_check_due,
     is_proven,
+    may_go,
     note_check,
+    plan_to_ask,
 )
 from newleaf.core.launch.plan import OVERLAP, Plan
-from newleaf.core.verdict import backoff_seconds
+from newleaf.core.verdict import CRASH_LOOP, backoff_seconds, is_spent
 
 FAILED_STOP_SECONDS = 5.0
 """How long a process that has failed is given to end."""
@@ -54,9 +56,22 @@ class Children:
         return any(child.role == LEAVING for child in self.all.values())
 
     @property
-    def are_exclusive(self) -> bool:
-        """Whether none may be started while one of these is left."""
-        return any(child.plan.handover != OVERLAP for child in self.all.values())
+    def have_failed(self) -> bool:
+        """Whether one that is no good has still to leave: what follows from that is decided when it has."""
+        return any(child.reason for child in self.all.values())
+
+    def are_clear(self, plan: Plan | None) -> bool:
+        """Whether one that serves may be started, by this plan where it is known already."""
+        plans = [child.plan for child in self.all.values()] + ([plan] if plan else [])
+        is_exclusive = any(known.handover != OVERLAP for known in plans)
+        return not self.all if is_exclusive else self.serving is None
+
+    def may_join(self, plan: Plan) -> bool:
+        """Whether one may be started beside the process that serves."""
+        serving = self.serving
+        if serving is None or serving.plan.handover != plan.handover:
+            return False
+        return plan.handover == OVERLAP or self.counters.waits
 
     def start(self, plan: Plan, role: str) -> None:
         """Starts one more."""
@@ -72,12 +87,32 @@ class Children:
         child.let_in(self.now.steady)
         self.done.append(e.Go(child.number))
 
+    def take_over(self) -> bool:
+        """Lets the incoming process in when it has shown what it can; True once it is the daemon."""
+        incoming, serving = self.incoming, self.serving
+        if incoming is None:
+            return False
+        if incoming.plan.handover == OVERLAP:
+            if may_go(incoming):
+                self.let_go(incoming)
+            elif is_proven(incoming) and not (incoming.is_gated and incoming.waits):
+                self.let_serve(incoming)
+        elif incoming.waits or incoming.ready_at is not None:
+            if serving:
+                self.dismiss(serving)
+            elif not self.are_leaving:
+                self.let_serve(incoming)
+        return incoming.role == SERVING
+
     def let_serve(self, child: Child) -> None:
         """The incoming one is the daemon from now on."""
+        if self.serving:
+            # First, so that there is one that serves, whoever looks.
+            self.dismiss(self.serving)
         child.role = SERVING
         if child.is_gated:
             self.let_go(child)
-        child.has_health, child.ask_at = False, self.now.steady
+        child.has_health, child.failed, child.ask_at = False, 0, self.now.steady
         self.done.append(e.Serves(child.number, child.plan))
 
     def dismiss(self, child: Child, seconds: float | None = None) -> None:
@@ -100,6 +135,15 @@ class Children:
         seconds = backoff_seconds(failures)
         self.done.append(e.Say(f"{child.plan.release.name}: {reason}; started again in {seconds:g} s"))
         return self.now.steady + seconds
+
+    def crash(self, child: Child, reason: str, in_a_row: int) -> float:
+        """A proven one has ended; returns when the next is to be started."""
+        counters, wall = self.counters, self.now.wall
+        counters.note(counters.crashes, wall)
+        if is_spent(CRASH_LOOP, counters.crashes, wall):
+            name = child.plan.release.name
+            self.alarm(f"{name} has crashed again and again; the last time {reason}")
+        return self.start_again(child, reason, in_a_row)
 
     def fail(self, child: Child, reason: str) -> None:
         """One is no good: it is asked to leave, and is lost once it has."""
@@ -157,7 +201,12 @@ class Children:
             self.fail(child, fault)
         elif self._is_judged(child) and is_check_due(child, now, notifies=notifies):
             child.is_asked = True
-            self.done.append(e.Ask(child.number, child.plan, child.has_health))
+            self.done.append(e.Ask(child.number, plan_to_ask(child), child.has_health))
 
     def _is_judged(self, child: Child) -> bool:
         return child.role == INCOMING or self.counters.commit == child.commit or not is_proven(child)
+
+
+def how_it_ended(status: int) -> str:
+    """For people: an exit code, or minus a signal's number."""
+    return f"it was ended by signal {-status}" if status < 0 else f"it ended with exit code {status}"

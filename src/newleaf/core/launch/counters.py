@@ -56,13 +56,18 @@ class Counters:
         return self.is_tried(plan.release.commit) and self.starts >= plan.max_starts
 
     def count_start(self, plan: Plan, attempt: str | None) -> None:
-        """A process of a release is started, for `attempt` where one asks for it."""
+        """A process of a release is started, for `attempt` where one asks for it.
+
+        A release on trial that is not what is started now has been left behind.
+        """
         commit = plan.release.commit
         known = self.attempt if self.commit == commit else None
         brought = attempt or known or plan.attempt
         if brought or commit != self.confirmed:
             self.begin_trial(brought, commit)
             self.starts += 1
+        else:
+            self.end_trial(None)
 
     def end_trial(self, confirmed: str | None) -> None:
         """The release on trial is confirmed, or given up."""

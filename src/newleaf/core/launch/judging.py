@@ -6,9 +6,11 @@ Rules:
    none is asked either, who has lived for a second.
 2. Proven is who is ready and has passed three checks, one second apart. One beside the process that serves is
    asked on its own socket, or by command: what answers on the shared one may be the old process. One that
-   says it is ready and is silent on its own socket does not take it, and is judged without.
-3. Ready too late, three failed checks in a row after it was ready, another commit than the one that was
-   started, or a watchdog's ping that stays away: it has failed. A process may ask for more time.
+   says it is ready and is silent on its own socket does not take it, and is judged without; so is one that
+   waits for "go" and is silent three times.
+3. Ready too late (who waits for "go" is not late), three failed checks in a row after it was ready, another
+   commit than the one that was started, or a watchdog's ping that stays away: it has failed. A process may
+   ask for more time.
 4. From the three checks on it is asked ever again until its probation is over.
 
 Knows a child and the time it is given. Standard library only.
@@ -21,7 +23,7 @@ from collections.abc import Mapping
 from newleaf.core.launch.child import INCOMING, SERVING, Child
 from newleaf.core.launch.events import SILENT
 from newleaf.core.launch.notify_fields import COMMIT_FIELD, WAITS_FIELD
-from newleaf.core.launch.plan import OVERLAP
+from newleaf.core.launch.plan import OVERLAP, Plan
 
 CHECKS = 3
 CHECK_SECONDS = 1.0
@@ -40,9 +42,10 @@ def hear(child: Child, fields: Mapping[str, str], now: float) -> str | None:
     if claimed and claimed != child.commit:
         return f"it reports commit {claimed[:12]}, and {child.commit[:12]} was started"
     if fields.get("READY") == "1":
+        if child.ready_at is None:
+            child.ready_at, child.failed = now, 0
+            child.ask_at = child.ask_at if child.passed else now
         child.said_ready = True
-        child.ready_at = child.ready_at or now
-        child.ask_at = now
     if fields.get(WAITS_FIELD) == "1":
         child.waits = True
     if fields.get("WATCHDOG") == "1":
@@ -70,21 +73,29 @@ def is_check_due(child: Child, now: float, *, notifies: bool) -> bool:
     return child.has_health or child.ready_at is not None or not notifies
 
 
+def plan_to_ask(child: Child) -> Plan:
+    """What is asked of the child: not the shared address, while another process may answer there."""
+    if child.role == SERVING or child.has_health:
+        return child.plan
+    return child.plan._replace(health=child.plan.health._replace(url=None))
+
+
 def note_check(child: Child, fault: str | None, now: float, *, notifies: bool) -> None:
     """Takes in what a check came to."""
     child.is_asked = False
     health = child.plan.health
     if fault is None:
         child.passed, child.failed = child.passed + 1, 0
-        if child.ready_at is None and not notifies and not child.is_gated:
+        if child.ready_at is None and not notifies and not (child.is_gated and child.waits):
             child.ready_at = now
         often = min(LONGEST_CHECK_SECONDS, max(CHECK_SECONDS, health.probation / 10))
         child.ask_at = now + (CHECK_SECONDS if child.passed < CHECKS else often)
         return
-    if fault == SILENT and child.has_health and child.said_ready:
-        child.has_health = False
-        return
     child.failed += 1
+    is_expected = child.said_ready or (child.waits and child.failed >= CHECKS)
+    if fault == SILENT and child.has_health and is_expected:
+        child.has_health, child.failed = False, 0
+        return
     if child.passed < CHECKS:
         child.passed = 0
     child.ask_at = now + (LOOK_SECONDS if child.ready_at is None else CHECK_SECONDS)
@@ -97,7 +108,8 @@ def find_fault(child: Child, now: float) -> str | None:
         return f"its watchdog has not been heard for {WATCHDOG_SECONDS:g} s"
     if child.ready_at is not None and child.failed >= CHECKS:
         return f"{CHECKS} health checks in a row failed: {child.fault}"
-    if not is_proven(child) and not _is_passing(child) and now > child.ready_by:
+    is_coming = is_proven(child) or may_go(child) or _is_passing(child)
+    if not is_coming and now > child.ready_by:
         waited = f"it was not ready within {child.ready_by - child.began:g} s"
         return f"{waited}: {child.fault}" if child.fault else waited
     return None
@@ -119,7 +131,7 @@ def _has_passed(child: Child) -> bool:
 
 def _is_passing(child: Child) -> bool:
     """Whether it is on its way through its checks, which end after a start's time."""
-    return child.passed > 0 and child.failed == 0
+    return 0 < child.passed < CHECKS and child.failed == 0
 
 
 def _is_asked(child: Child) -> bool:

@@ -19,15 +19,16 @@ from __future__ import annotations
 
 from newleaf.core.launch import events as e
 from newleaf.core.launch.child import INCOMING, LEAVING, SERVING, Child
-from newleaf.core.launch.children import Children
+from newleaf.core.launch.children import Children, how_it_ended
 from newleaf.core.launch.counters import Counters
-from newleaf.core.launch.judging import is_proven, may_go
+from newleaf.core.launch.judging import is_proven
 from newleaf.core.launch.pace import seconds_to_look
-from newleaf.core.launch.plan import OVERLAP, Plan
-from newleaf.core.verdict import CRASH_LOOP, backoff_seconds, is_spent
+from newleaf.core.launch.plan import Plan
+from newleaf.core.verdict import backoff_seconds, is_spent
 
 STABLE_SECONDS = 60.0
 UNDER_WAY = "another handover is under way"
+ASKED_AGAIN = "the same attempt has asked again"
 
 
 class Supervision:
@@ -35,8 +36,8 @@ class Supervision:
 
     `order` is a handover or a reload that has not led to a new process yet; `line` is where the verdict on
     the release on trial goes, `watchers` where it is told that a process serves again; `next` is what is
-    started once nobody is left of the old process; `verdict` is what a release was given up for, `settling`
-    says that this, or an interrupted update, is being dealt with.
+    started once nobody is in its way; `verdict` is what a release was given up for, `settling` says that
+    this, or an interrupted update, is being dealt with; `is_outdated` that the plan being made is of before.
     """
 
     def __init__(self, counters: Counters) -> None:
@@ -49,6 +50,7 @@ class Supervision:
         self.verdict = ""
         self.settling = False
         self.planning = False
+        self.is_outdated = False
         self.stopping = False
         self.is_hold_told = False
         self.is_told = False
@@ -102,78 +104,96 @@ class Supervision:
     def _do(self, *actions: e.Action) -> None:
         self.children.done += actions
 
+    def _tell(self, line: int | None, word: str, reason: str = "") -> None:
+        if line is not None:
+            self._do(e.Tell(line, word, reason))
+
     # --- orders -------------------------------------------------------------------------
 
     def _ordered(self, order: e.Handover | e.Reload) -> None:
         if isinstance(order, e.Handover) and self._is_known(order):
             return
         is_held = self.holder is not None and self.holder.line != order.line
-        if self.stopping or self.settling or self.order or is_held or self._is_tried_for_somebody():
-            self._do(e.Tell(order.line, "refused", UNDER_WAY))
+        if self.stopping or self.settling or self.order or is_held or self._is_in_the_way(order):
+            self._tell(order.line, "refused", UNDER_WAY)
             return
         self.order, self.holder = order, None
         self.resume_at = self._now
-        self._do(e.Tell(order.line, "accepted"))
+        self._plan_anew()
+        self._tell(order.line, "accepted")
 
-    def _is_tried_for_somebody(self) -> bool:
-        """A release whose attempt nobody stands for any more may be superseded."""
+    def _is_in_the_way(self, order: e.Handover | e.Reload | e.Hold) -> bool:
+        """Whether a release on trial is: another attempt may supersede one that nobody stands for."""
+        if isinstance(order, e.Reload):
+            return self.counters.attempt is not None
         return self.counters.is_on_trial and self.line is not None
 
     def _is_known(self, order: e.Handover) -> bool:
         """Whether what is asked for is here, or on its way: its verdict goes to the new line."""
-        serving, counters = self.children.serving, self.counters
-        is_awaited = isinstance(self.order, e.Handover) and self.order.attempt == order.attempt
-        is_tried = self.counters.is_on_trial and counters.attempt == order.attempt and not self.settling
-        if is_awaited or is_tried:
-            self.order = order if is_awaited else self.order
-            self.line = order.line
-            self._do(e.Tell(order.line, "accepted"))
-            return True
-        is_here = serving is not None and serving.commit == order.commit
-        if not is_here or self.order or self.settling or self.stopping or self._is_tried_for_somebody():
+        counters, awaited = self.counters, self.order
+        if self.stopping or self.settling or (self.holder and self.holder.line == order.line):
             return False
-        self._do(e.Tell(order.line, "accepted"))
-        self.line = order.line
-        if counters.confirmed == order.commit and not self.counters.is_on_trial:
-            self._do(e.Tell(order.line, "confirmed"))
-            self.line = None
+        if isinstance(awaited, e.Handover) and awaited.attempt == order.attempt:
+            self._tell(awaited.line, "refused", ASKED_AGAIN)
+            self.order = order
+            self._tell(order.line, "accepted")
             return True
-        # It was started without being asked for, and is judged from now on.
-        counters.begin_trial(order.attempt, order.commit)
-        counters.starts += 1
+        serving = self.children.serving
+        is_tried = counters.is_on_trial and counters.attempt == order.attempt
+        is_here = serving is not None and serving.commit == order.commit
+        if not is_tried and (not is_here or awaited or self._is_in_the_way(order)):
+            return False
+        if self.line is not None:
+            self._tell(self.line, "refused", ASKED_AGAIN)
+        self.line = order.line
+        self._do(*(e.Tell(order.line, word) for word in ("accepted", "started") if order.line is not None))
+        if not is_tried and not counters.is_on_trial and counters.confirmed == order.commit:
+            self._tell(order.line, "confirmed")
+            self.line = None
+        elif not is_tried:
+            # It was started without being asked for, and is judged from now on.
+            counters.begin_trial(order.attempt, order.commit)
+            counters.starts += 1
         return True
 
     def _hold(self, hold: e.Hold) -> None:
         # Who deals with a bad verdict may need the old process stopped, to put its data back.
         is_dealing = self.settling and self.line in (None, hold.line)
-        is_other = self.settling or self.order or self._is_tried_for_somebody()
+        is_other = self.settling or self.order or self._is_in_the_way(hold)
         if self.stopping or self.holder or (is_other and not is_dealing):
-            self._do(e.Tell(hold.line, "refused", UNDER_WAY))
+            self._tell(hold.line, "refused", UNDER_WAY)
             return
         self.holder, self.is_hold_told = hold, False
+        self._plan_anew()
         self.children.announce("an update changes what must not be in use")
         self.children.dismiss_all()
 
     def _settled(self, line: int | None) -> None:
+        """Nothing is in the way any more of what lies there now, as far as this line can say so."""
         if line is not None:
             self.watchers.append(line)
-        self.is_vouched = line is not None
-        if self.holder and self.holder.line == line:
-            self.holder, self.resume_at, self.is_told = None, self._now, False
-        if not self.settling:
+        is_held = self.holder is not None and self.holder.line == line
+        if is_held:
+            self.holder = None
+        elif not self.settling or self.line != line:
             return
-        self.settling, self.verdict, self.line = False, "", None
-        self.counters.end_trial(None)
-        pause = backoff_seconds(self.unplanned_in_a_row + 3) if self.unplanned_in_a_row else 0.0
-        self.resume_at, self.in_a_row, self.is_told = self._now + pause, 0, False
+        self.is_vouched, self.is_told = line is not None, False
+        if self.verdict:
+            self.counters.end_trial(None)
+        if self.settling:
+            self.settling, self.verdict, self.line = False, "", None
+        failures = self.unplanned_in_a_row + max(0, self.in_a_row - 1)
+        self.resume_at = self._now + (backoff_seconds(failures + 3) if failures else 0.0)
 
     def _hung(self, line: int) -> None:
         self.watchers = [other for other in self.watchers if other != line]
         if self.order and self.order.line == line:
+            # It is gone on with all the same: what it asks for is what a start would load.
             self.order = self.order._replace(line=None)
         if self.holder and self.holder.line == line:
             self.holder = None
-            self._settle("left", "the update was interrupted")
+            if not self.settling:
+                self._settle("left", "the update was interrupted")
         if self.line == line:
             self.line = None
             if self.verdict:
@@ -181,10 +201,14 @@ class Supervision:
 
     # --- plans and starts ---------------------------------------------------------------
 
+    def _plan_anew(self) -> None:
+        """What a start would load has changed, or is about to."""
+        self.next, self.is_outdated = None, self.planning
+
     def _planned(self, made: e.PlanMade | e.PlanFailed) -> None:
         """It is known what a start would load now, or why that is not known."""
-        self.planning = False
-        if self.stopping or self.settling or self.holder:
+        self.planning, is_outdated, self.is_outdated = False, self.is_outdated, False
+        if self.stopping or self.settling or self.holder or is_outdated:
             return
         if isinstance(made, e.PlanFailed):
             self._cannot_plan(made.reason)
@@ -194,10 +218,10 @@ class Supervision:
         if isinstance(self.order, e.Handover) and plan.release.commit != self.order.commit:
             self._end_order("refused", f"{plan.release.name} is what a start would load")
         if serving is None:
-            self._begin(plan)
+            self.next = plan
         elif self.order:
             self.children.announce(f"handing over to {plan.release.name}")
-            if plan.handover == OVERLAP or self.counters.waits:
+            if self.children.may_join(plan):
                 self._count_start(plan)
                 self.children.start(plan, INCOMING)
             else:
@@ -207,14 +231,16 @@ class Supervision:
     def _cannot_plan(self, reason: str) -> None:
         self.unplanned_in_a_row += 1
         self._do(e.Say(f"nothing can be started: {reason}"))
-        if self.order and self.children.serving:
-            self._end_order("refused", reason)
-        else:
+        # Whoever waits for it may hold the lock that is needed to deal with it.
+        self._end_order("refused", reason)
+        if self.children.serving is None:
             self._settle("left", reason)
 
     def _begin(self, plan: Plan) -> None:
         """Starts what is to serve, now that nobody does."""
         self.next, self.is_told = None, False
+        if self.order:
+            self._tell(self.order.line, "stopped")
         self._count_start(plan)
         self._order_led_to_a_process()
         self.children.start(plan, SERVING)
@@ -236,7 +262,7 @@ class Supervision:
         """The order has led to a process, or to nothing."""
         order, self.order = self.order, None
         if order is not None:
-            self._do(e.Tell(order.line, word, reason))
+            self._tell(order.line, word, reason)
             if word in ("failed", "refused"):
                 self._do(e.Withdraw())
 
@@ -244,12 +270,11 @@ class Supervision:
 
     def _never_started(self, number: int, reason: str) -> None:
         child = self.children.all.pop(number, None)
-        if child is None:
-            return
-        if self.counters.confirmed is None and self.counters.attempt is None and not self.order:
+        is_first = self.counters.confirmed is None and self.counters.attempt is None
+        if child and is_first and not (self.order or self.children.all or self.stopping):
             self._do(e.Say(f"the daemon cannot be started: {reason}"), e.Exit(1))
-            return
-        self._lose(child, reason)
+        elif child:
+            self._lose(child, reason)
 
     def _exited(self, number: int, status: int) -> None:
         child = self.children.all.pop(number, None)
@@ -261,9 +286,7 @@ class Supervision:
         elif child.role == SERVING and status == child.plan.exit_code:
             self._wants_restart(child)
         else:
-            is_signal = status < 0
-            how = f"was ended by signal {-status}" if is_signal else f"ended with exit code {status}"
-            self._lose(child, f"it {how}")
+            self._lose(child, how_it_ended(status))
 
     def _wants_restart(self, child: Child) -> None:
         budget, counters, wall = child.plan.budget, self.counters, self.children.now.wall
@@ -282,41 +305,36 @@ class Supervision:
         """A child has ended that was not asked to, or that had failed."""
         if self.holder or self.settling or self.stopping:
             return
-        if self.counters.is_tried(child.commit):
-            if self.counters.is_given_up(child.plan):
+        order, counters = self.order, self.counters
+        is_superseded = isinstance(order, e.Handover) and order.attempt != counters.attempt
+        if counters.is_tried(child.commit) and not is_superseded:
+            if counters.is_given_up(child.plan):
                 self._give_up(reason)
             else:
-                self.resume_at = self.children.start_again(child, reason, self.counters.starts)
-        elif self.order and self.children.serving:
+                self.resume_at = self.children.start_again(child, reason, counters.starts)
+        elif order and self.children.serving:
+            if counters.commit == child.commit:
+                counters.end_trial(None)
             self._end_order("failed", reason)
         else:
-            self._crashed(child, reason)
-
-    def _crashed(self, child: Child, reason: str) -> None:
-        counters, wall = self.counters, self.children.now.wall
-        counters.note(counters.crashes, wall)
-        self.in_a_row += 1
-        if is_spent(CRASH_LOOP, counters.crashes, wall):
-            self.children.alarm(
-                f"{child.plan.release.name} has crashed again and again; the last time {reason}"
-            )
-        self.resume_at = self.children.start_again(child, reason, self.in_a_row)
+            self.in_a_row += 1
+            self.resume_at = self.children.crash(child, reason, self.in_a_row)
 
     def _give_up(self, reason: str) -> None:
         """The release on trial is not kept."""
-        if self.order:
+        if isinstance(self.order, e.Handover):
             # Its process never came to serve; the verdict is what its line waits for.
             self.line, self.order = self.order.line, None
-        self.next, self.verdict = None, reason
+        self._end_order("failed", reason)
+        self._plan_anew()
+        self.verdict, self.in_a_row = reason, self.in_a_row + 1
         self._do(e.Say(f"given up: {reason}"))
-        if self.line is None:
-            self._settle("failed", reason)
-        else:
-            self.settling = True
-            self._do(e.Tell(self.line, "failed", reason))
+        self.settling = True
+        self._do(e.Settle("failed", reason) if self.line is None else e.Tell(self.line, "failed", reason))
 
     def _settle(self, word: str, reason: str) -> None:
         """A program of newleaf's deals with it, and nothing starts meanwhile."""
+        self._plan_anew()
         self.settling = True
         self._do(e.Settle(word, reason))
 
@@ -325,54 +343,29 @@ class Supervision:
     def _advance(self) -> None:
         """What follows from where all stands now."""
         self.children.watch()
-        self._take_over()
+        if self.children.take_over():
+            self.is_told = False
+            self._order_led_to_a_process()
         self._fill()
         self._conclude()
-        if self.children.all:
-            return
-        if self.holder and not self.is_hold_told:
+        if self.holder and not (self.is_hold_told or self.children.all):
             self.is_hold_told = True
-            self._do(e.Tell(self.holder.line, "stopped"))
-        if self.stopping:
+            self._tell(self.holder.line, "stopped")
+        if self.stopping and not self.children.all:
             self._do(e.Exit(0))
 
-    def _take_over(self) -> None:
-        """Lets the incoming process in when it has shown what it can."""
-        incoming, serving = self.children.incoming, self.children.serving
-        if incoming is None:
-            return
-        if incoming.plan.handover == OVERLAP:
-            if may_go(incoming):
-                self.children.let_go(incoming)
-            elif is_proven(incoming) and not (incoming.is_gated and incoming.waits):
-                self._let_serve(incoming, serving)
-        elif incoming.waits or incoming.ready_at is not None:
-            if serving:
-                self.children.dismiss(serving)
-            elif not self.children.are_leaving:
-                self._let_serve(incoming, None)
-
-    def _let_serve(self, incoming: Child, old: Child | None) -> None:
-        if old:
-            # First, so that there is one that serves, whoever looks.
-            self.children.dismiss(old)
-        self.children.let_serve(incoming)
-        self.is_told = False
-        self._order_led_to_a_process()
-
     def _fill(self) -> None:
-        """Finds out what to start where a process is missing, once that may be."""
-        if self.stopping or self.settling or self.holder or self.planning:
-            return
+        """Finds out what to start where a process is missing, and starts it, once that may be."""
         children = self.children
-        is_clear = not children.all if children.are_exclusive else children.serving is None
-        if self.next and is_clear:
-            if self.order:
-                self._do(e.Tell(self.order.line, "stopped"))
-            self._begin(self.next)
+        is_barred = self.stopping or self.settling or self.holder is not None
+        if is_barred or self.planning or children.have_failed:
             return
-        is_wanted = is_clear or (self.order is not None and children.serving is not None)
-        if is_wanted and not (self.next or children.incoming) and self._now >= self.resume_at:
+        if self.next:
+            if children.are_clear(self.next):
+                self._begin(self.next)
+            return
+        is_wanted = children.are_clear(None) or (self.order is not None and children.serving is not None)
+        if is_wanted and children.incoming is None and self._now >= self.resume_at:
             self.planning = True
             self._do(e.MakePlan(isinstance(self.order, e.Reload), self.is_vouched))
             self.is_vouched = False
@@ -385,8 +378,7 @@ class Supervision:
         child.proven_at = now if child.proven_at is None else child.proven_at
         if not self.is_told or self.watchers:
             self._tell_ready(child)
-        is_tried = self.counters.commit == child.commit
-        if is_tried and now >= child.proven_at + child.plan.health.probation:
+        if self.counters.commit == child.commit and now >= child.proven_at + child.plan.health.probation:
             self._confirm(child)
         if (self.in_a_row or self.counters.alarmed) and now >= child.proven_at + STABLE_SECONDS:
             self.in_a_row, self.counters.alarmed = 0, False
@@ -396,11 +388,9 @@ class Supervision:
         self.is_told, self.watchers = True, []
         if self.order is None:
             self._do(e.Withdraw())
-        if self.line is not None:
-            self._do(e.Tell(self.line, "serving"))
+        self._tell(self.line, "serving")
         if not self.has_served and not self.counters.is_on_trial:
-            # Whatever the last launcher left said is put right (lessons.md L3).
-            self._do(e.Settle("confirmed"))
+            self._do(e.Settle("confirmed"))  # lessons.md L3: what the last launcher left said is put right
         self.has_served = True
 
     def _confirm(self, child: Child) -> None:
