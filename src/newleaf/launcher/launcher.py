@@ -210,9 +210,14 @@ class Launcher:
         word, _, reason = kind.removeprefix(f"{programs.SETTLE}:").partition(":")
         self.settle_tries += 1
         if status == LOCKED and self.settle_tries < SETTLE_TRIES:
-            self._in(SETTLE_PAUSE_SECONDS, lambda: self._run_settle(word, reason))
+            self._in(SETTLE_PAUSE_SECONDS, lambda: self._settle_again(word, reason))
         elif word != "confirmed":
             self.feed(e.Settled())
+
+    def _settle_again(self, word: str, reason: str) -> None:
+        # Another release may be on trial by now: what was found to be good then is not that one.
+        if word != "confirmed" or not self.supervision.counters.is_on_trial:
+            self._run_settle(word, reason)
 
     # --- what is done -------------------------------------------------------------------
 
