@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import click
 import pytest
 
+from newleaf.cli.demo import screen
 from newleaf.cli.demo.proofs import Check, Proof
-from newleaf.cli.demo.screen import Screen, fit_for, proof_table, write_line
+from newleaf.cli.demo.screen import BEGINNING, LiveLine, Screen, fit_for, proof_table, write_line
+from tests.support.kills import wait_until
 
 FOLDER = "/tmp/newleaf-demo-x"
 
@@ -47,6 +50,42 @@ def test_table_breaks_long_evidence_and_keeps_its_columns() -> None:
     assert lines[-1][column:] == "n 3, expected 2"
     assert len(lines) > 3
     assert all(len(line) <= 80 and line[column - 1] == " " and line[column] != " " for line in lines[1:])
+
+
+class Screenful(io.StringIO):
+    """A terminal, as far as standard error can tell."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_live_line_is_drawn_again_and_again_below_the_lines_and_is_gone_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = Screenful()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(screen, "REDRAW_SECONDS", 0.001)
+    live, counts = LiveLine(lambda text: print(text, file=terminal)), iter(range(1000))
+    with live.showing(lambda: f"{next(counts)} served"):
+        wait_until(lambda: "3 served" in terminal.getvalue(), "the line to be drawn")
+        live.write("an update")
+    parts = click.unstyle(terminal.getvalue()).split("\r")
+    assert parts[1:4] == ["  → 0 served", "  → 1 served", "  → 2 served"]
+    assert "an update\n" in parts
+    assert terminal.getvalue().endswith(BEGINNING)
+
+
+def test_live_line_is_not_drawn_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[str] = []
+    live = LiveLine(lines.append)
+    with live.showing(lambda: "1 served"):
+        live.write("an update")
+    assert not live.is_drawn
+    assert lines == ["an update"]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

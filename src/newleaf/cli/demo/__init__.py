@@ -27,7 +27,8 @@ def demo(invocation: Invocation, *, keep: bool) -> int:
     """Shows newleaf at work, on a repository and a daemon that it makes in a temporary folder.
 
     A release with new code, a new dependency and a migration; one whose migration fails; one that is
-    killed on its way. Ends with a table of what was proved, and exits 0 only when all of it held.
+    killed on its way. Then a web server under constant load, through three good releases and a bad one. Ends
+    with a table of what was proved, and exits 0 only when all of it held.
     """
     began = time.monotonic()
     errors: list[dict[str, Any]] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import newleaf
+from newleaf.cli.demo import under_load
 from newleaf.cli.demo.demo_host import SECRET, Host
 from newleaf.cli.demo.maintainer import Maintainer
 from newleaf.cli.demo.proofs import Check
@@ -74,8 +75,10 @@ class Demonstration:
         with kept_running(self.sandbox, host.checkout) as service:
             witness = Witness(service, host.state / "status.json")
             stage = Stage(self.screen, self.checks, host, maintainer, service, witness)
-            for act in (use, move_on, refuse_damage, survive_kills, look_around):
+            for act in (use, move_on, refuse_damage, survive_kills):
                 act(stage)
+            under_load.perform(self.sandbox, self.screen, self.checks)
+            look_around(stage)
 
     def _deploy(self, host: Host, maintainer: Maintainer) -> None:
         self.screen.title("1. An app is deployed from git")
@@ -245,7 +248,7 @@ def survive_kills(stage: Stage) -> None:
 def look_around(stage: Stage) -> None:
     """What must not have changed has not."""
     host, maintainer = stage.host, stage.maintainer
-    stage.screen.title("5. What was nobody's business to change")
+    stage.screen.title("6. What was nobody's business to change")
     stage.check("edits", ".env as it was", True, (host.checkout / ".env").read_bytes() == SECRET)
     stage.check("edits", "still so in the end", True, _merged(host))
     stage.check("edits", "left in the stash", [], host.stashes())

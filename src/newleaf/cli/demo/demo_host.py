@@ -29,14 +29,15 @@ class Host:
     sandbox: Sandbox
     screen: Screen
     program: list[str] = field(default_factory=newleaf_program)
+    app: str = "notes"
 
     @property
     def checkout(self) -> Path:
-        return self.sandbox.folder / "notes"
+        return self.sandbox.folder / self.app
 
     @property
     def state(self) -> Path:
-        return self.sandbox.folder / ".notes"
+        return self.sandbox.folder / f".{self.app}"
 
     @property
     def database(self) -> Path:
@@ -50,11 +51,11 @@ class Host:
         self.sandbox.run("git", "clone", "--quiet", remote, self.checkout, cwd=self.sandbox.folder)
         (self.checkout / ".env").write_bytes(SECRET)
 
-    def newleaf(self, *arguments: str) -> Finished:
-        """Calls newleaf, and shows what it says."""
+    def newleaf(self, *arguments: str, lines: int | None = None) -> Finished:
+        """Calls newleaf, and shows what it says, or so many lines of it."""
         self.screen.command(["newleaf", *arguments])
         finished = self.sandbox.run(*self.program, *arguments, cwd=self.checkout, check=False)
-        self.screen.output(finished.text.splitlines() or finished.tail)
+        self.screen.output((finished.text.splitlines() or finished.tail)[:lines])
         return finished
 
     def ask(self, verb: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Each release is a folder of files that are laid over those of the one before; `.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -22,14 +23,16 @@ class Maintainer:
 
     sandbox: Sandbox
     facts: dict[str, str]
+    app: str = ""
+    """The app's name, where it is not the first one."""
 
     @property
     def remote(self) -> Path:
-        return self.sandbox.folder / "remote.git"
+        return self.sandbox.folder / f"{self.app or 'remote'}.git"
 
     @property
     def clone(self) -> Path:
-        return self.sandbox.folder / "maintainer"
+        return self.sandbox.folder / f"maintainer{self.app and '-'}{self.app}"
 
     def set_up(self) -> None:
         """Makes the remote and a clone of it."""
@@ -42,12 +45,26 @@ class Maintainer:
         """Commits, tags and pushes a release; returns its commit."""
         facts = {**self.facts, "version": version, "wordtally": wordtally}
         first = release_files("1.0.0")
-        for name, text in {**{name: first[name] for name in VERSIONED}, **release_files(version)}.items():
+        files = {**{name: first[name] for name in VERSIONED}, **release_files(version)}
+        self.write(
+            {
+                name: Template(text).substitute(facts) if name in VERSIONED else text
+                for name, text in files.items()
+            }
+        )
+        self.sandbox.run("uv", "lock", "--quiet", cwd=self.clone)
+        return self.push(version, subject)
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Writes files into the clone."""
+        for name, text in files.items():
             path = self.clone / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(Template(text).substitute(facts) if name in VERSIONED else text)
+            path.write_text(text)
+
+    def push(self, version: str, subject: str) -> str:
+        """Commits, tags and pushes what lies in the clone; returns its commit."""
         run = self.sandbox.run
-        run("uv", "lock", "--quiet", cwd=self.clone)
         run("git", "add", "--all", cwd=self.clone)
         run("git", "commit", "--quiet", "--message", subject, cwd=self.clone)
         run("git", "tag", f"v{version}", cwd=self.clone)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
 import click
 
 from newleaf.cli.demo.proofs import Proof
+from newleaf.cli.invocation import draws_progress
 
 INDENT = 2
 NARROWEST = 30
+REDRAW_SECONDS = 0.1
+BEGINNING = "\r\x1b[K"
+"""Back to the beginning of the line, and what stands there is gone."""
 PLAIN_MARKS = {"✓": "ok", "✗": "NO", "→": "->"}
 
 
@@ -46,6 +53,50 @@ class Screen:
     def _short(self, text: str) -> str:
         """The folder at the beginning of a path as `~`."""
         return re.sub(rf"(?<![\w/]){re.escape(self.folder)}(?![\w-])", "~", text) if self.folder else text
+
+
+class LiveLine:
+    """One line below all others, drawn anew all the while; on standard error, where somebody watches."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.is_drawn = draws_progress()
+        self._write = write
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> None:
+        """A line above it."""
+        with self._lock:
+            self._draw("")
+            self._write(text)
+
+    @contextmanager
+    def showing(self, text: Callable[[], str]) -> Iterator[None]:
+        """Shows what `text` says, while the block runs."""
+        if not self.is_drawn:
+            yield
+            return
+        stop = threading.Event()
+        thread = threading.Thread(target=self._keep_drawing, args=(text, stop), name="live line")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _keep_drawing(self, text: Callable[[], str], stop: threading.Event) -> None:
+        while not stop.wait(REDRAW_SECONDS):
+            with self._lock:
+                self._draw(text())
+        with self._lock:
+            self._draw("")
+
+    def _draw(self, text: str) -> None:
+        if self.is_drawn:
+            width = max(shutil.get_terminal_size().columns - 2 * INDENT - 1, 0)
+            shown = click.style(fit_for(sys.stderr)(f"  → {text[:width]}"), fg="cyan") if text else ""
+            sys.stderr.write(f"{BEGINNING}{shown}")
+            sys.stderr.flush()
 
 
 def proof_table(proofs: Sequence[Proof], width: int) -> list[str]:

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,7 @@ def kept_running(sandbox: Sandbox, checkout: Path) -> Iterator[Service]:
     """
     service = Service(checkout, sandbox.folder / "service.jsonl")
     daemon = [str(checkout / ".venv/bin/python"), "-m", "notes"]
-    argv = [sys.executable, str(KEEPER), str(service.events_file), *daemon]
-    with sandbox.started(argv, checkout) as keeper:
+    with kept(sandbox, service.events_file, daemon, checkout) as keeper:
         try:
             wait_until(lambda: service.ask() or keeper.poll() is not None, "the daemon to answer")
             if keeper.poll() is not None:
@@ -100,6 +99,17 @@ def kept_running(sandbox: Sandbox, checkout: Path) -> Iterator[Service]:
         finally:
             for pid in service.running():
                 sandbox.note_group(pid)
+
+
+@contextlib.contextmanager
+def kept(
+    sandbox: Sandbox, events_file: Path, argv: Sequence[str], folder: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The service manager, which keeps a program running in `folder`; both are gone in the end."""
+    with sandbox.started([sys.executable, str(KEEPER), str(events_file), *argv], folder) as keeper:
+        try:
+            yield keeper
+        finally:
             assert keeper.stdin
             keeper.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
