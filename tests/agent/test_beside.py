@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from newleaf.agent.watcher import OnTarget
 from newleaf.core.errors import SettingsInvalid
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.polling import Interval
+from newleaf.core.requests import Request
 from newleaf.core.retries import Ended
 from tests.support.fake_time import run_in_fake_time
 
@@ -42,6 +44,7 @@ class World:
     open: bool = False
     traces: dict[str, object] = field(default_factory=dict)
     tried: list[tuple[float, str]] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     made: int = 0
     origin: str = "poll"
@@ -56,8 +59,9 @@ class World:
                 on_target(Checked("available", "alpha", HERE, Release(CommitId(commit))))
             await asyncio.sleep(min(self.found, default=1e9) - now())
 
-    async def make_attempt(self, origin: str) -> Ended:
-        self.tried.append((round(now()), origin))
+    async def make_attempt(self, request: Request) -> Ended:
+        self.tried.append((round(now()), request.origin))
+        self.requests.append(request)
         await asyncio.sleep(self.attempt_seconds)
         result = self.results.pop(0) if self.results else Ended("up_to_date")
         if isinstance(result, Exception):
@@ -101,7 +105,7 @@ class World:
         run_in_fake_time(main())
 
     @staticmethod
-    async def at_once(work: Callable[[], BesideParts], _: str) -> BesideParts:
+    async def at_once(work: Callable[[], Any], _: str) -> Any:
         return work()
 
     def change(self, what: str) -> Callable[[], None]:
@@ -129,8 +133,8 @@ class _Attempts:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def run(self, origin: str) -> Ended:
-        return await self._world.make_attempt(origin)
+    async def run(self, request: Request) -> Ended:
+        return await self._world.make_attempt(request)
 
 
 def now() -> float:

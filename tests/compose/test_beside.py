@@ -19,6 +19,7 @@ from newleaf.cli.invocation import Invocation
 from newleaf.compose.beside import beside
 from newleaf.compose.host import Host
 from newleaf.core.errors import SettingsInvalid
+from newleaf.core.requests import Request
 from tests.support.deployment import Deployment
 
 LOADED = """
@@ -84,7 +85,7 @@ def test_an_attempt_never_takes_a_part_of_newleaf_from_the_apps_folder(
     made = make(deployment, monkeypatch)
     for name in ("newleaf", "json", "click"):
         (deployment.app / f"{name}.py").write_text("raise SystemExit('taken from the checkout')\n")
-    ended = asyncio.run(attempts(made).run("poll"))
+    ended = asyncio.run(attempts(made).run(Request("poll")))
     assert (ended.outcome, ended.lines) == ("up_to_date", ended.lines[:1])
 
 
@@ -92,7 +93,7 @@ def test_an_attempt_is_told_which_app_is_meant(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
-    ended = asyncio.run(attempts(make(deployment, monkeypatch, "--state-dir", str(other))).run("signal"))
+    ended = asyncio.run(attempts(make(deployment, monkeypatch, "--state-dir", str(other))).run(Request("signal")))
     assert ended.outcome == "up_to_date"
     assert (other / "update.lock").exists()
     assert not (deployment.state / "update.lock").exists()

@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from newleaf.agent.background import run_in_background
 from newleaf.core.errors import NewleafError
-from newleaf.core.records import EXIT_CODES
+from newleaf.core.records import EXIT_CODES, Result
 from newleaf.core.release import Release
+from newleaf.core.requests import Request
 from newleaf.core.retries import Ended
 from newleaf.system.commands import Command, Finished, Runner
 
@@ -34,15 +35,25 @@ class AttemptProcess(Struct, frozen=True):
     timeout_seconds: float
     runner: Runner
 
-    async def run(self, origin: str) -> Ended:
+    async def run(self, request: Request) -> Ended:
         """Makes an attempt; every failure is an outcome. Cancelled, the process goes on until it is ended."""
-        argv = [*self.argv, "update", "--json", "--origin", origin]
+        argv = [*self.argv, "update", "--json", *words_of(request)]
         command = Command(argv, "newleaf update", self.cwd, self.env, self.timeout_seconds)
         try:
-            finished = await run_in_background(lambda: self.runner.run(command), "newleaf-attempt")
+            return await run_in_background(lambda: read_answer(self.runner.run(command)), "newleaf-attempt")
         except NewleafError as error:
-            return Ended("failed", lines=(error.message,))
-        return read_answer(finished)
+            return _failed(error.message, error.as_record())
+
+
+def words_of(request: Request) -> list[str]:
+    """A request as options of `newleaf update`; what it holds is never an option itself (lessons.md L11)."""
+    # No program can be handed a zero byte; without it the verb says what is wrong with the rest.
+    said = {"--to": request.to, "--branch": request.branch}
+    words = [f"{option}={value.replace(chr(0), '')}" for option, value in said.items() if value is not None]
+    words += ["--now"] if request.now else []
+    words += ["--force-busy"] if request.force_busy else []
+    words += [f"--wait={request.wait_seconds}"] if request.wait_seconds else []
+    return ["--origin", request.origin, *words]
 
 
 def read_answer(finished: Finished) -> Ended:
@@ -56,8 +67,14 @@ def read_answer(finished: Finished) -> Ended:
         lines = tuple(_lines(record, target.name if target else "the target"))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         ended = f"newleaf update gave no answer (exit {finished.status})"
-        return Ended("failed", lines=(ended, *finished.tail[-KEPT_LINES:]))
-    return Ended(outcome, gates, target.commit if target else None, lines)
+        tail = finished.tail[-KEPT_LINES:]
+        return _failed(ended, {"code": "no_answer", "message": ended, "lines": list(tail)}, tail)
+    return Ended(outcome, gates, target.commit if target else None, lines, record)
+
+
+def _failed(message: str, error: dict[str, Any], tail: tuple[str, ...] = ()) -> Ended:
+    record = {"schema": 1, **Result("failed", errors=(error,)).as_record()}
+    return Ended("failed", lines=(message, *tail), record=record)
 
 
 def _lines(record: Mapping[str, Any], name: str) -> Iterator[str]:

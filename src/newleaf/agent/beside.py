@@ -3,6 +3,7 @@
 Rules:
 1. An attempt is a process of its own: this loop never stands still (lessons.md L30). One runs at a time, and
    at most one more is wanted meanwhile, the newest (L36); none when the one that ran has gone there.
+   Whoever asks for one is answered with its record (`agent.one_slot`).
 2. A target that was tried is tried again as `core.retries` says, not at every poll; a new target, a signal
    that is heeded, and a decision of a person are each worth a try of their own.
 3. An attempt that the journal has open is owed, whoever left it so: at the start, or later (L13, L27).
@@ -20,15 +21,18 @@ import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from newleaf.agent.background import run_in_background
 from newleaf.agent.check import Checked
+from newleaf.agent.one_slot import Answer, Asked, OneSlot, Wanted, answer, refusal
 from newleaf.agent.watcher import OnTarget
-from newleaf.core.errors import NewleafError
+from newleaf.core.errors import Defect, NewleafError
 from newleaf.core.releases.polling import Interval
+from newleaf.core.requests import Request
 from newleaf.core.retries import ARRIVED, IDLE, RESTARTED, UNLOCKED, Ended, Retry, choose_retry
 
 LOOK_SECONDS = 1.0
@@ -55,7 +59,7 @@ class Watches(Protocol):
 class Attempts(Protocol):
     """What makes attempts: `agent.attempt_process.AttemptProcess`."""
 
-    async def run(self, origin: str) -> Ended:
+    async def run(self, request: Request) -> Ended:
         """Makes one; every failure is an outcome."""
         ...
 
@@ -89,13 +93,6 @@ class BesideParts(Struct, frozen=True):
     interval: Interval
 
 
-class Wanted(Struct, frozen=True):
-    """A try that is wanted: why, and for which commit, where that is known."""
-
-    origin: str
-    commit: str | None = None
-
-
 class _Tried(Struct):
     """What the last tries came to."""
 
@@ -118,10 +115,11 @@ class Beside(Struct):
     read: Callable[[], BesideParts]
     say: Callable[[str], None]
     parts: BesideParts
-    in_background: Callable[[Callable[[], BesideParts], str], Awaitable[BesideParts]] = run_in_background
+    in_background: Callable[[Callable[[], Any], str], Awaitable[Any]] = run_in_background
     chance: Callable[[], float] = random.random
-    _wanted: Wanted | None = None
+    _slot: OneSlot = field(default_factory=OneSlot)
     _running: Wanted | None = None
+    _left: tuple[Asked, ...] = ()
     _tried: _Tried | None = None
     _traces: dict[str, object] = field(default_factory=dict)
     _told: set[object] = field(default_factory=set)
@@ -142,9 +140,35 @@ class Beside(Struct):
         finally:
             self._stop_watching()
 
+    def ask(self, request: Request, answer: Answer) -> None:
+        """Wants an attempt for somebody, who gets its record; called in the loop."""
+        self._slot.ask(Asked(request, answer, self._running.request if self._running else None))
+        self._woken.set()
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether an attempt runs."""
+        return self._running is not None
+
+    @property
+    def waits_for_idle(self) -> bool:
+        """Whether all that keeps an update back is that the app is not idle."""
+        ended = self._tried.ended if self._tried else None
+        return ended is not None and ended.outcome == "waiting" and ended.gates == {IDLE}
+
+    @property
+    def last(self) -> Ended | None:
+        """How the last try ended."""
+        return self._tried.ended if self._tried else None
+
+    def answer_rest(self, ended: Ended) -> None:
+        """Whoever still waits is told this: no attempt will be made for them here."""
+        wanted = self._with_those_left(self._slot.take() or Wanted(Request()))
+        answer(wanted, ended)
+
     async def _turn(self) -> None:
         await self._look_around()
-        wanted, self._wanted = self._wanted, None
+        wanted = self._slot.take()
         if wanted is None and self._tried and self._is_due(self._tried):
             wanted = self._tried.wanted
         if wanted:
@@ -166,12 +190,12 @@ class Beside(Struct):
         if self._has_changed(SETTINGS):
             await self._read_anew()
         if self._has_changed(DECISIONS):
-            self._want(Wanted("decision"))
+            self._want(Request("decision"))
         # While an update runs its attempt is open and well.
         if sees.trace(JOURNAL) != self._traces.get(JOURNAL, self) and not sees.is_locked():
             self._traces[JOURNAL] = sees.trace(JOURNAL)
-            if sees.owes():
-                self._want(Wanted("owed"))
+            if await self.in_background(sees.owes, "newleaf-journal"):
+                self._want(Request("owed"))
 
     def _has_changed(self, what: str) -> bool:
         found = self.parts.sees.trace(what)
@@ -181,20 +205,20 @@ class Beside(Struct):
     def _on_target(self, checked: Checked) -> None:
         """A look has found a target."""
         commit = checked.available.commit if checked.available else None
-        wanted = Wanted(self.parts.watcher.origin, commit)
+        request = Request(self.parts.watcher.origin)
         if self._running:
             if commit != self._running.commit:
-                self._want(wanted)
-        elif wanted.origin == "signal" or not self._is_tried(wanted):
-            self._want(wanted)
+                self._want(request, commit)
+        elif request.origin == "signal" or not self._is_tried(commit):
+            self._want(request, commit)
 
-    def _is_tried(self, wanted: Wanted) -> bool:
-        """Whether what is wanted was tried, and has to wait for its next try, or for a change."""
+    def _is_tried(self, commit: str | None) -> bool:
+        """Whether the target was tried, and has to wait for its next try, or for a change."""
         tried = self._tried
-        return tried is not None and tried.ended.outcome not in ARRIVED and wanted.commit in tried.commits
+        return tried is not None and tried.ended.outcome not in ARRIVED and commit in tried.commits
 
-    def _want(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def _want(self, request: Request, commit: str | None = None) -> None:
+        self._slot.put(Wanted(request, commit))
         self._woken.set()
 
     def _is_due(self, tried: _Tried) -> bool:
@@ -213,23 +237,45 @@ class Beside(Struct):
     # --- a try --------------------------------------------------------------------------
 
     async def _try(self, wanted: Wanted) -> None:
+        wanted = self._with_those_left(wanted)
         daemon, self._running = self.parts.sees.trace(DAEMON), wanted
         try:
-            ended = await self.parts.attempts.run(wanted.origin)
+            ended = await self.parts.attempts.run(wanted.request)
+        except asyncio.CancelledError:
+            self._left = wanted.asked
+            raise
+        except Exception as error:
+            what = Defect(reason=f"{type(error).__name__}: {error}")
+            answer(wanted, Ended("failed", record=refusal(what)))
+            raise
         finally:
             self._running = None
         before = self._tried
         times = before.times + 1 if before and before.ended.mark == ended.mark else 1
         retry = choose_retry(ended, times, self.parts.interval, self.chance())
+        if wanted.request.is_special and ended.outcome not in ("waiting", "locked"):
+            retry = None  # once more, when it is asked for once more
         due_at = _now() + (retry.seconds if retry else math.inf)
         # What held it up the first time may have ended before anybody looked.
         self._tried = _Tried(wanted, ended, times, retry, due_at, daemon, was_busy=times == 1)
-        self._traces[JOURNAL] = self.parts.sees.trace(JOURNAL)
-        if self._wanted and self._wanted.commit in self._tried.commits:
-            self._wanted = None
+        # What was open before somebody asked for another target is still owed (L27): looked for again.
+        is_over = wanted.request.is_special and retry is None
+        self._traces[JOURNAL] = None if is_over else self.parts.sees.trace(JOURNAL)
+        waits = self._slot.wanted
+        if waits and not waits.asked and waits.commit in self._tried.commits:
+            self._slot.take()
+        self._tried.wanted = replace(wanted, asked=())
+        if ended.outcome == "locked":
+            self._left = wanted.asked  # they get what comes of it when the other update has ended
+        else:
+            answer(wanted, ended, before.ended if before else None)
         self._tell(ended)
         if ended.outcome in ("updated", "ok", "rolled_back"):
             await self._read_anew()
+
+    def _with_those_left(self, wanted: Wanted) -> Wanted:
+        left, self._left = self._left, ()
+        return replace(wanted, asked=(*left, *wanted.asked))
 
     def _tell(self, ended: Ended) -> None:
         if ended.outcome in ARRIVED or len(self._told) >= MAX_TOLD:

@@ -22,7 +22,7 @@ from newleaf.core.records import AttemptRecord
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings.sections import Restart
 from newleaf.core.states import State
-from newleaf.system import planned_restart
+from newleaf.system import own_keeper, planned_restart
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import (
     Daemon,
@@ -34,6 +34,7 @@ from newleaf.system.restarts import (
 )
 
 POLL_SECONDS = 0.05
+NO_KEEPER = "no keeper is seen that would start it again: restart it yourself"
 
 
 class Keeper(Struct, frozen=True):
@@ -103,7 +104,8 @@ class Keeper(Struct, frozen=True):
         if read_flag(self.state, self.now(), daemon.since) is None:
             raise_flag(self.state, self.commits(attempt.start, attempt.target), self.now())
         leaves = f"the daemon (pid {daemon.pid}) was asked to leave by itself, with exit code"
-        return Restarted(f"{leaves} {self.settings.exit_code}", owed=True)
+        stays = f"; {NO_KEEPER}" if daemon.keeper == own_keeper.NONE else ""
+        return Restarted(f"{leaves} {self.settings.exit_code}{stays}", owed=True)
 
     def await_report(self, attempt: AttemptRecord, seconds: float) -> bool:
         """Waits until a process started after the restart reports the target."""

@@ -11,9 +11,10 @@ import click
 from newleaf.cli.invocation import Invocation, pass_invocation
 from newleaf.core.errors import NewleafError, UsageError
 from newleaf.core.records import Result
-from newleaf.core.requests import AGENTS_ORIGINS, BY_HAND, Request
+from newleaf.core.requests import AGENTS_ORIGINS, ASKED_ORIGINS, BY_HAND, Request
 
 SHOWN_COMMITS = 10
+ORIGINS = (BY_HAND, *AGENTS_ORIGINS, *ASKED_ORIGINS)
 
 _SENTENCES = {
     "up_to_date": "up to date at {to}",
@@ -47,7 +48,7 @@ class Seconds(click.FloatRange):
 @click.option("--branch", metavar="B", help="Another branch, for this one attempt.")
 @click.option("--wait", metavar="SECONDS", type=Seconds(0), default=0.0, help="Wait for the report.")
 @click.option("--force-busy", is_flag=True, help="Skip the idle gate too: running jobs may be cut off.")
-@click.option("--origin", type=click.Choice([BY_HAND, *AGENTS_ORIGINS]), default=BY_HAND, hidden=True)
+@click.option("--origin", type=click.Choice(ORIGINS), default=BY_HAND, hidden=True)
 @pass_invocation
 def update(
     invocation: Invocation,

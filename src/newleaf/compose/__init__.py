@@ -35,7 +35,7 @@ def host(
 
     Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
     """
-    place = find_place(selection, folder or current_folder(), os.environ, _noted)
+    place = find_place(selection, folder or current_folder(), os.environ, noted)
     files.prepare_state_directory(place.state, of_owner=of_owner)
     sources = read_sources(place.app_file, place.host_file, os.environ)
     given = Sources(sources.app, sources.host, code or sources.code, sources.environment)
@@ -79,19 +79,13 @@ def _report(settings: GivenSettings | None, *, launched: bool) -> Release | None
     import logging
 
     from newleaf.core.errors import NewleafError
-    from newleaf.system.loaded_tree import find_tree
 
-    program = getattr(sys.modules.get("__main__"), "__file__", None)
     try:
-        # As it was called first: a program of an environment is known by the release that links to it.
-        ways = (
-            [path.parent for path in (Path(program).absolute(), Path(program).resolve())] if program else []
-        )
-        tree = next(filter(None, map(find_tree, [*ways, current_folder()])), None)
+        tree = own_tree()
         if tree is None:
             return None
-        place = find_place(Unnamed(), tree, os.environ, _noted)
-        if place.state.is_dir() or os.environ.get(STATE_VARIABLE):
+        place = find_place(Unnamed(), tree, os.environ, noted)
+        if is_deployed(place.state):
             found = host(Unnamed(), settings.fragment if settings else None, tree)
             readiness, attempts = found.readiness(tree), found.journal().attempts
             return readiness.loaded(attempts) if launched else readiness.report(attempts)
@@ -102,7 +96,26 @@ def _report(settings: GivenSettings | None, *, launched: bool) -> Release | None
     return None
 
 
-def _noted() -> list[KnownApp]:
+def own_tree() -> Path | None:
+    """The tree that this program was started from.
+
+    Raises: FolderGone.
+    """
+    from newleaf.system.loaded_tree import find_tree
+
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    # As it was called first: a program of an environment is known by the release that links to it.
+    ways = [path.parent for path in (Path(program).absolute(), Path(program).resolve())] if program else []
+    return next(filter(None, map(find_tree, [*ways, current_folder()])), None)
+
+
+def is_deployed(state: Path) -> bool:
+    """Whether newleaf deploys the app with this state directory on this machine."""
+    return state.is_dir() or bool(os.environ.get(STATE_VARIABLE))
+
+
+def noted() -> list[KnownApp]:
+    """The apps that `init` has noted on this machine."""
     from newleaf.system.known_apps import known_apps, notes_folder
 
     return known_apps(notes_folder())

@@ -1,12 +1,14 @@
-"""The agent beside a daemon, put together: made anew from settings that are read anew."""
+"""The agent beside or inside a daemon, put together: made anew from settings that are read anew."""
 
 from __future__ import annotations
 
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from msgspec import Struct
 
 from newleaf.agent.attempt_process import AttemptProcess
 from newleaf.agent.beside import DAEMON, DECISIONS, JOURNAL, SETTINGS, Beside, BesideParts
@@ -33,20 +35,34 @@ def beside(
     def read() -> BesideParts:
         # A host's parts know each other: by itself Python would keep hundreds of them before it looks.
         gc.collect()
-        return _parts(make_host(), words, children, say)
+        calls = Calls(words, Path.cwd(), os.environ, children)
+        return parts(make_host(), calls, children, say)
 
     return Beside(read, say, read())
 
 
-def _parts(host: Host, words: Sequence[str], children: Children, say: Callable[[str], None]) -> BesideParts:
+class Calls(Struct, frozen=True):
+    """How attempts are called: which app is meant, where, in which environment, and who remembers them."""
+
+    words: Sequence[str]
+    folder: Path
+    env: Mapping[str, str]
+    children: Children
+
+
+def parts(host: Host, calls: Calls, looks: Children, say: Callable[[str], None]) -> BesideParts:
+    """What the settings of `host` decide; `looks` remembers what looking at the remote starts.
+
+    Raises: UsageError and its kin.
+    """
     from newleaf.compose.watching import watcher
 
-    host.runner.on_start = children.note
+    host.runner.on_start = looks.note
     watch = host.settings.watch
     # -P: what lies in the folder that one stands in, an app's, must never be taken for a part of newleaf.
-    argv = (sys.executable, "-P", "-m", "newleaf", *words)
-    runner = Runner(on_start=children.note, kept_bytes=KEPT_BYTES)
-    attempts = AttemptProcess(argv, Path.cwd(), dict(os.environ), _limit_seconds(host), runner)
+    argv = (sys.executable, "-P", "-m", "newleaf", *calls.words)
+    runner = Runner(on_start=calls.children.note, kept_bytes=KEPT_BYTES)
+    attempts = AttemptProcess(argv, calls.folder, dict(calls.env), _limit_seconds(host), runner)
     return BesideParts(
         watcher(host, say), attempts, _outlook(host), Interval(watch.poll_seconds, watch.jitter)
     )

@@ -8,6 +8,8 @@ BY_HAND = "command line"
 
 AGENTS_ORIGINS = ("poll", "signal", "owed", "decision")
 """Why the agent asks: it looked, a signal was written, an attempt was left open, a person has decided."""
+ASKED_ORIGINS = ("app", "chat", "http", "webhook")
+"""Who asks the agent inside a daemon: the app's own code, or somebody by way of it."""
 
 
 class Request(Struct, frozen=True):
@@ -24,3 +26,8 @@ class Request(Struct, frozen=True):
     now: bool = False
     force_busy: bool = False
     wait_seconds: float = 0.0
+
+    @property
+    def is_special(self) -> bool:
+        """Whether it means something else than the channel's target."""
+        return self.to is not None or self.branch is not None

@@ -13,6 +13,8 @@ Rules:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -28,12 +30,16 @@ UNLOCKED, IDLE, RESTARTED = "unlocked", "idle", "restarted"
 
 
 class Ended(Struct, frozen=True):
-    """How one try ended: its outcome word, the gates it waits for, the commit it went to, and its words."""
+    """How one try ended: its outcome word, the gates it waits for, the commit it went to, and its words.
+
+    `record` is all that `newleaf update --json` says of it.
+    """
 
     outcome: str
     gates: frozenset[str] = frozenset()
     to: str | None = None
     lines: tuple[str, ...] = ()
+    record: Mapping[str, Any] = {}
 
     @property
     def mark(self) -> tuple[object, ...]:

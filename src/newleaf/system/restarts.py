@@ -22,7 +22,7 @@ from msgspec import Struct
 from newleaf.core.errors import CorruptFile
 from newleaf.core.job_errors import CorruptDaemonRecord, NoDaemon
 from newleaf.core.records import moment, short_stamp, stamp
-from newleaf.system import process_table
+from newleaf.system import own_keeper, process_table
 from newleaf.system.commands import Command, Runner
 from newleaf.system.files import read_record, remove, write_record, write_whole
 
@@ -44,6 +44,8 @@ class Daemon(Struct, frozen=True):
     since: datetime
     commit: str | None = None
     version: str | None = None
+    keeper: str | None = None
+    """What would start it again if it left: `system.own_keeper`'s word, "none", or None for unknown."""
 
     @property
     def runs(self) -> bool:
@@ -79,6 +81,9 @@ def write_daemon(state: Path, pid: int, commit: str | None, version: str | None)
     Raises: NoDaemon when there is no such process, NewerSchema, DiskFull, StateDirectoryUnwritable.
     """
     daemon = identify_daemon(state, pid, commit, version)
+    keeper = None
+    if pid == os.getpid():
+        keeper = own_keeper.name_keeper(os.environ, pid, os.getppid()) or own_keeper.NONE
     write_record(
         state / DAEMON_RECORD,
         {
@@ -87,6 +92,7 @@ def write_daemon(state: Path, pid: int, commit: str | None, version: str | None)
             "since": stamp(daemon.since),
             "commit": commit,
             "version": version,
+            **({"keeper": keeper} if keeper else {}),
         },
     )
     return daemon
@@ -107,7 +113,7 @@ def read_daemon(state: Path) -> Daemon | None:
         raise CorruptDaemonRecord(**error.facts) from error
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptDaemonRecord(path=path, reason="its fields are not what a daemon records") from error
-    texts = (record.get("commit"), record.get("version"))
+    texts = (record.get("commit"), record.get("version"), record.get("keeper"))
     if (
         type(pid) is not int
         or not isinstance(started, str)

@@ -10,6 +10,7 @@ no file and no environment: it is handed their content.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,6 +75,12 @@ class GivenSettings:
         self.fragment = read_table(tables, CODE)
         if self.fragment.problems:
             raise_problems(self.fragment.problems)
+        self._said = dict(_flatten(tables))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same as the environment's variables, so that a program one starts is told the same."""
+        return {KEYS[key].variable: _spell(value) for key, value in self._said.items() if key in KEYS}
 
 
 class Sources(Struct, frozen=True):
@@ -219,6 +226,12 @@ def _explain_unknown(key: str, value: object) -> str:
     if not elsewhere and difflib.get_close_matches(key[:_LONGEST_NAME], beside, n=1, cutoff=_CLOSE):
         return f"is not a setting; did you mean {_nearest(key, beside)}?"
     return f"is not a setting; did you mean {_nearest(key, elsewhere or KEYS)}?"
+
+
+def _spell(value: object) -> str:
+    """A value as its variable says it."""
+    is_bare = isinstance(value, str) or value is None
+    return str(value) if is_bare else json.dumps(value)
 
 
 def _shown(name: str) -> str:

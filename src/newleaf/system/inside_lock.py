@@ -1,0 +1,33 @@
+"""`inside.lock`: of several daemons with one state directory, the one whose updater watches.
+
+Rules: a kernel lock, so it goes with the daemon, however that ends, and the next takes over; no other program
+ever has to look at it, because two attempts are kept apart by the update lock in any case.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from newleaf.core.inside_errors import StandsBy
+from newleaf.system import processes
+from newleaf.system.locks import kept_from_children, open_lock, try_lock
+
+INSIDE_LOCK = "inside.lock"
+
+
+@contextlib.contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Holds the lock.
+
+    Raises: StandsBy when another daemon does, StateDirectoryUnsafe, StateDirectoryOnNetwork,
+    StateDirectoryUnwritable.
+    """
+    path = state / INSIDE_LOCK
+    with open_lock(path) as descriptor, kept_from_children(descriptor):
+        if not try_lock(descriptor, fcntl.LOCK_EX):
+            holders = ", ".join(map(str, processes.holders(path)))
+            raise StandsBy(state=state, owner=holders or "a process that cannot be named")
+        yield
