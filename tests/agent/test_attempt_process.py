@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from newleaf.agent.attempt_process import AttemptProcess, read_answer
+from newleaf.agent.attempt_process import AttemptProcess, read_answer, words_of
 from newleaf.core.requests import Request
 from newleaf.core.retries import Ended
 from newleaf.system.commands import Finished, Runner
@@ -94,6 +94,25 @@ def test_the_process_is_told_the_origin_and_its_words_are_not_the_agents(tmp_pat
     )
     ended = attempt(tmp_path, code)
     assert ended.lines == ("held: the target", "  update --json --origin poll")
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (Request("chat"), "--origin chat"),
+        (Request("app", to="1.2.0", now=True), "--origin app --to=1.2.0 --now"),
+        (Request("app", branch="--upload-pack=x"), "--origin app --branch=--upload-pack=x"),
+        (
+            Request("app", to="a\0b", force_busy=True, wait_seconds=2),
+            "--origin app --to=ab --force-busy --wait=2",
+        ),
+    ],
+)
+def test_a_request_is_said_in_words_of_which_none_is_taken_for_an_option(
+    request_: Request, words: str
+) -> None:
+    """lessons.md L11"""
+    assert " ".join(words_of(request_)) == words
 
 
 def test_killed_then_failed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from newleaf.agent.beside import BREATH_SECONDS, LOOK_SECONDS, Beside, BesideParts
 from newleaf.agent.check import Checked
+from newleaf.agent.one_slot import Answer
 from newleaf.agent.watcher import OnTarget
 from newleaf.core.errors import SettingsInvalid
 from newleaf.core.release import CommitId, Release
@@ -48,6 +50,8 @@ class World:
     said: list[str] = field(default_factory=list)
     made: int = 0
     origin: str = "poll"
+    beside: Beside | None = None
+    answers: dict[str, Answer] = field(default_factory=dict)
 
     # What the loop asks.
 
@@ -93,9 +97,25 @@ class World:
             await asyncio.sleep(max(0.0, moment - now()))
             self.at[moment]()
 
+    def ask(self, name: str, request: Request) -> Callable[[], None]:
+        """Somebody asks, and waits for the answer."""
+
+        def ask() -> None:
+            assert self.beside
+            self.answers[name] = Future()
+            self.beside.ask(request, self.answers[name])
+
+        return ask
+
+    def told(self, name: str) -> tuple[str, list[str]]:
+        """The outcome and the notes that somebody was answered with."""
+        record = self.answers[name].result(timeout=0)
+        return record["outcome"], record["notes"]
+
     def run(self, seconds: float) -> None:
         async def main() -> None:
             beside = Beside(self.read, self.said.append, self.read(), self.at_once, lambda: 0.5)
+            self.beside = beside
             living = asyncio.ensure_future(self._live())
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -231,6 +251,127 @@ def test_what_is_found_meanwhile_is_where_the_attempt_went_then_no_more_attempt(
     world.results = [Ended("updated", to=commit)]
     world.run(1000)
     assert times(world) == [10]
+
+
+# --- somebody asks ------------------------------------------------------------------------
+
+CHAT, HTTP = Request("chat"), Request("http")
+UPDATED, UP_TO_DATE = (Ended(word, to=A, record={"outcome": word}) for word in ("updated", "up_to_date"))
+ONE_FOR_TWO = "one update was made for 2 requests"
+
+
+def test_somebody_asks_then_an_attempt_at_once_and_its_record_for_an_answer(world: World) -> None:
+    world.at, world.results = {10: world.ask("chat", Request("chat", to="1.2.0", now=True))}, [UPDATED]
+    world.run(20)
+    assert times(world) == [10]
+    assert world.requests == [Request("chat", to="1.2.0", now=True)]
+    assert world.told("chat") == ("updated", [])
+
+
+def test_two_ask_while_a_poll_is_tried_then_one_more_look_and_both_get_what_came_of_it(world: World) -> None:
+    """lessons.md L36: one update, two answers."""
+    world.attempt_seconds, world.found = 60, {10: ("poll", A)}
+    world.at = {20: world.ask("chat", CHAT), 30: world.ask("http", HTTP)}
+    world.results = [UPDATED, UP_TO_DATE]
+    world.run(200)
+    assert times(world) == [10, 70]
+    assert [world.told(name)[0] for name in ("chat", "http")] == ["updated", "updated"]
+    assert "an update ran already" in world.told("http")[1][0]
+
+
+def test_something_newer_came_meanwhile_then_that_is_the_answer(world: World) -> None:
+    """lessons.md L36: the newest target"""
+    world.attempt_seconds, world.found = 60, {10: ("poll", A)}
+    world.at = {20: world.ask("chat", CHAT)}
+    world.results = [UPDATED, Ended("updated", to=B, record={"outcome": "updated", "to": B, "notes": ["n"]})]
+    world.run(200)
+    assert world.answers["chat"].result(timeout=0) == {"outcome": "updated", "to": B, "notes": ["n"]}
+
+
+def test_a_newer_request_comes_then_it_wins_and_the_older_one_is_told_and_gets_the_outcome(
+    world: World,
+) -> None:
+    """lessons.md L36"""
+    world.attempt_seconds, world.found = 60, {10: ("poll", A)}
+    world.at = {
+        20: world.ask("old", Request("chat", to="1.2.0")),
+        30: world.ask("new", Request("chat", to="1.3.0")),
+    }
+    world.results = [UP_TO_DATE, UPDATED]
+    world.run(200)
+    assert [request.to for request in world.requests] == [None, "1.3.0"]
+    assert world.told("new") == ("updated", [ONE_FOR_TWO])
+    assert world.told("old") == ("updated", [ONE_FOR_TWO, "a newer request took the place of this one"])
+
+
+def test_a_thousand_ask_in_a_second_then_two_attempts_at_most(world: World) -> None:
+    """threats.md: webhook floods"""
+    world.attempt_seconds, world.results = 5, [UPDATED, UP_TO_DATE]
+    world.at = {10 + n / 1000: world.ask(str(n), HTTP) for n in range(1000)}
+    world.run(30)
+    assert len(world.tried) == 2
+    assert {world.told(str(n))[0] for n in range(1000)} == {"updated"}
+
+
+def test_what_a_poll_finds_never_takes_the_place_of_what_somebody_asks_for(world: World) -> None:
+    world.attempt_seconds, world.found = 60, {10: ("poll", A), 30: ("poll", B)}
+    world.at = {20: world.ask("chat", Request("chat", to="1.2.0"))}
+    world.results = [UPDATED, UPDATED]
+    world.run(100)
+    assert [request.to for request in world.requests] == [None, "1.2.0"]
+
+
+def test_another_update_runs_then_the_answer_comes_when_it_has_ended(world: World) -> None:
+    """lessons.md L36: a timer and a chat command at the same moment."""
+    world.locked = True
+    world.at = {10: world.ask("chat", CHAT), 50: world.become(locked=False)}
+    world.results = [Ended("locked", lines=("by a timer",), record={"outcome": "locked"}), UP_TO_DATE]
+    world.run(100)
+    assert times(world) == [10, *soon(50)]
+    assert world.told("chat")[0] == "up_to_date"
+
+
+def test_what_somebody_asked_for_fails_then_not_again_and_what_was_owed_before_is_not_forgotten(
+    world: World,
+) -> None:
+    """lessons.md L27"""
+    world.open = True
+    world.at = {10: world.ask("chat", Request("chat", to="9.9.9"))}
+    world.results = [waiting(WINDOW), Ended("failed", record={"outcome": "failed"}), Ended("up_to_date")]
+    world.run(25)
+    assert [origin for _, origin in world.tried] == ["owed", "chat", "owed"]
+
+
+def test_a_defect_then_whoever_asked_is_told(world: World) -> None:
+    world.at, world.results = {10: world.ask("chat", CHAT)}, [OSError("boom")]
+    world.run(20)
+    record = world.answers["chat"].result(timeout=0)
+    assert (record["outcome"], record["errors"][0]["code"]) == ("failed", "defect")
+
+
+def test_it_ends_while_somebody_waits_then_they_are_told(world: World) -> None:
+    world.attempt_seconds = 60
+    world.at = {10: world.ask("running", CHAT), 20: world.ask("waiting", HTTP)}
+    world.run(30)
+    assert world.beside
+    assert not world.beside.is_trying
+    world.beside.answer_rest(Ended("failed", record={"outcome": "failed"}))
+    assert [world.told(name)[0] for name in ("running", "waiting")] == ["failed", "failed"]
+
+
+def test_only_idle_keeps_it_back_then_it_says_so_until_something_else_came_of_it(world: World) -> None:
+    """lessons.md L26: job loops stop for what waits for them alone."""
+    seen: dict[int, bool] = {}
+    world.busy, world.found = True, {10: ("poll", A)}
+    world.results = [waiting(IDLE), waiting(IDLE | WINDOW), Ended("updated", to=A)]
+
+    def look() -> None:
+        assert world.beside
+        seen[round(now())] = world.beside.waits_for_idle
+
+    world.at |= dict.fromkeys((5, 15, 45, 120), look)
+    world.run(130)
+    assert seen == {5: False, 15: True, 45: False, 120: False}
 
 
 # --- trying again -----------------------------------------------------------------------

@@ -93,7 +93,9 @@ def test_an_attempt_is_told_which_app_is_meant(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
-    ended = asyncio.run(attempts(make(deployment, monkeypatch, "--state-dir", str(other))).run(Request("signal")))
+    ended = asyncio.run(
+        attempts(make(deployment, monkeypatch, "--state-dir", str(other))).run(Request("signal"))
+    )
     assert ended.outcome == "up_to_date"
     assert (other / "update.lock").exists()
     assert not (deployment.state / "update.lock").exists()

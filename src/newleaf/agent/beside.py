@@ -258,9 +258,10 @@ class Beside(Struct):
         due_at = _now() + (retry.seconds if retry else math.inf)
         # What held it up the first time may have ended before anybody looked.
         self._tried = _Tried(wanted, ended, times, retry, due_at, daemon, was_busy=times == 1)
-        # What was open before somebody asked for another target is still owed (L27): looked for again.
-        is_over = wanted.request.is_special and retry is None
-        self._traces[JOURNAL] = None if is_over else self.parts.sees.trace(JOURNAL)
+        self._traces[JOURNAL] = self.parts.sees.trace(JOURNAL)
+        if wanted.request.is_special and retry is None:
+            # What was open before somebody asked for another target is still owed (L27): looked for again.
+            del self._traces[JOURNAL]
         waits = self._slot.wanted
         if waits and not waits.asked and waits.commit in self._tried.commits:
             self._slot.take()
