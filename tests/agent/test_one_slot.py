@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
+import pytest
+
 from newleaf.agent.one_slot import Answer, Asked, OneSlot, Wanted, answer, refusal
 from newleaf.core.inside_errors import StandsBy
 from newleaf.core.requests import Request
@@ -34,18 +36,25 @@ def test_what_the_agent_wants_is_replaced_by_what_it_wants_now_and_by_a_request(
     assert slot.wanted == Wanted(Request("signal"), "b")
     slot.ask(asked(Request("chat")))
     slot.put(Wanted(Request("poll"), "c"))
-    assert slot.wanted
-    assert slot.wanted.origin == "chat"
+    taken = slot.take()
+    assert taken
+    assert taken.origin == "chat"
 
 
-def test_two_want_the_same_and_one_of_them_now_then_now() -> None:
+@pytest.mark.parametrize(
+    ("second", "wanted"),
+    [
+        (Request("http"), Request("http", now=True)),
+        (Request("http", to="1.2"), Request("http", to="1.2")),
+    ],
+)
+def test_two_want_the_same_and_one_of_them_now_then_now(second: Request, wanted: Request) -> None:
     slot = OneSlot()
     slot.ask(asked(Request("chat", now=True)))
-    slot.ask(asked(Request("http")))
-    assert slot.wanted
-    assert slot.wanted.request == Request("http", now=True)
-    slot.ask(asked(Request("http", to="1.2")))
-    assert slot.wanted.request == Request("http", to="1.2")
+    slot.ask(asked(second))
+    taken = slot.take()
+    assert taken
+    assert taken.request == wanted
 
 
 def test_a_caller_waits_no_more_then_the_others_are_answered() -> None:

@@ -15,8 +15,16 @@ from newleaf.compose.updater import _Making
 from tests.support.deployment import Deployment
 
 IDLE = """
-import asyncio, os, resource, sys, time
+import asyncio, time
 import newleaf
+
+def memory():
+    # What is held now: the highest that ever was is inherited from whoever started this process.
+    try:
+        with open("/proc/self/status") as file:
+            return int(file.read().partition("VmRSS:")[2].split()[0])
+    except OSError:
+        return 0
 
 async def main():
     async with newleaf.Updater():
@@ -24,7 +32,7 @@ async def main():
         await asyncio.sleep(1.0)
         before = time.process_time()
         await asyncio.sleep(2.0)
-        print(time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        print(time.process_time() - before, memory())
 
 asyncio.run(main())
 """
@@ -79,7 +87,7 @@ def test_what_means_the_daemons_own_process_then_attempts_do_not_inherit_it(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = {"NOTIFY_SOCKET": "/nowhere", "LISTEN_FDS": "1", "WATCHDOG_USEC": "1", "NEWLEAF_GO_FD": "9"}
-    assert not own.keys() & told(make(deployment, monkeypatch, **own)).env.keys()
+    assert not own.keys() & told(make(deployment, monkeypatch, None, **own)).env.keys()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +138,6 @@ def test_idle_then_it_costs_next_to_nothing(deployment: Deployment) -> None:
         timeout=30,
         check=True,
     )
-    seconds, peak = map(float, done.stdout.split())
+    seconds, kibibytes = map(float, done.stdout.split())
     assert seconds / 2.0 < 0.01
-    if sys.platform == "linux":
-        assert peak / 1024 <= 50
+    assert kibibytes / 1024 <= 50

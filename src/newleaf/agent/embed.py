@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 from msgspec import Struct
 
@@ -145,6 +145,12 @@ class Embedded:
         answer = self.submit(Request(origin, to, branch, now))
         # Who waits no longer leaves the update alone, which others may wait for.
         return await asyncio.shield(asyncio.wrap_future(answer))
+
+    @overload
+    def on_restart(self, hook: AnyHook, *, stage: str = ..., seconds: float = ...) -> AnyHook: ...
+
+    @overload
+    def on_restart(self, *, stage: str = ..., seconds: float = ...) -> Callable[[AnyHook], AnyHook]: ...
 
     def on_restart(
         self, hook: AnyHook | None = None, *, stage: str = RECORD, seconds: float = HOOK_SECONDS
