@@ -166,6 +166,17 @@ def test_a_defect_at_the_start_then_said_and_the_daemon_lives(
     assert world.said == ["no updates: a defect in newleaf: OSError: boom"]
 
 
+@pytest.mark.parametrize(
+    "flag", ["2099-01-01T00:00:00Z 3 commit(s)\n", "2020-01-01T00:00:00Z 3 commit(s)\n", "now!", ""]
+)
+def test_a_flag_that_is_none_lies_there_at_the_start_then_it_is_removed(flag: str, world: World) -> None:
+    """lessons.md L27, L29: malformed, from the future, from before"""
+    path = world.state / "restart-requested"
+    path.write_text(flag)
+    ask(world)
+    assert not path.exists()
+
+
 def test_asked_before_it_begins_or_after_it_has_ended_then_told(world: World) -> None:
     def asked() -> str:
         record = world.embedded.submit(Request("chat")).result(timeout=5)

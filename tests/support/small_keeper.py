@@ -33,11 +33,11 @@ class SmallKeeper:
         self._thread = threading.Thread(target=self._keep)
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[SmallKeeper]:
-        """From when the daemon has said that it serves; afterwards it is ended."""
+    def kept(self, says: str = "serves") -> Iterator[SmallKeeper]:
+        """From when the daemon has said so; afterwards it is ended."""
         self._thread.start()
         try:
-            self.says("serves")
+            self.says(says)
             yield self
         finally:
             self._stop.set()
@@ -50,7 +50,7 @@ class SmallKeeper:
     def says(self, text: str, times: int = 1) -> None:
         """Waits until it has said this so many times."""
         try:
-            wait_until(lambda: self.output.count(text) >= times, PATIENCE_SECONDS)
+            wait_until(lambda: self.running and self.output.count(text) >= times, PATIENCE_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{text!r} is not {times} times in {self.output}") from error
 

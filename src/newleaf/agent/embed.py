@@ -29,6 +29,7 @@ from newleaf.agent.departure import HOOK_SECONDS, RECORD, STAGES, Departure, Giv
 from newleaf.agent.one_slot import Answer, Record, refusal, settle
 from newleaf.core.errors import NewleafError
 from newleaf.core.inside_errors import DaemonEnds, NotDeployedHere
+from newleaf.core.launch.notify_fields import AGENT_FIELD
 from newleaf.core.requests import Request
 from newleaf.core.retries import Ended
 from newleaf.system import inside_lock, notify_socket, own_keeper
@@ -42,7 +43,7 @@ LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 0.6
 """For an attempt to end by itself when the daemon is told to end; what is killed converges later."""
 STOP_SECONDS = 5.0
-AGENT_INSIDE = {"X_NEWLEAF_AGENT": "1"}
+AGENT_INSIDE = {AGENT_FIELD: "1"}
 
 AnyHook = TypeVar("AnyHook", bound=Hook)
 
