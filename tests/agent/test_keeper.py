@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from newleaf.core.settings.sections import Restart
 from newleaf.core.states import State
 from newleaf.system import planned_restart
 from newleaf.system.commands import Runner
+from newleaf.system.inside_lock import alone
 from newleaf.system.restarts import read_flag, write_daemon
 from tests.support.simulated_host import commit_of, release_of
 
@@ -267,3 +269,22 @@ def test_a_process_that_died_after_its_report_does_not_count(stage: Stage) -> No
     daemon.send_signal(signal.SIGKILL)
     daemon.wait()
     assert not stage.keeper().await_report(restarting(AN_HOUR_AGO), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("keeper", "is_inside", "is_said"),
+    [("none", True, True), ("none", False, False), ("systemd", True, False), (None, True, False)],
+)
+def test_a_daemon_that_will_stay_is_asked_to_leave_then_that_is_said(
+    keeper: str | None, is_inside: bool, is_said: bool, stage: Stage
+) -> None:
+    """lessons.md L6: `why` tells; a daemon without an updater inside leaves as it thinks fit."""
+    stage.start_daemon()
+    record = json.loads((stage.state / RECORD).read_text())
+    (stage.state / RECORD).write_text(json.dumps({**record, "keeper": keeper}))
+    with contextlib.ExitStack() as stack:
+        if is_inside:
+            stack.enter_context(alone(stage.state))
+        restarted = stage.keeper("exit").restart(restarting(now()))
+    assert restarted.owed
+    assert ("no keeper is seen" in restarted.detail) == is_said

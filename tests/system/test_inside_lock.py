@@ -9,7 +9,7 @@ import pytest
 
 from newleaf.core.errors import StateDirectoryUnsafe
 from newleaf.core.inside_errors import StandsBy
-from newleaf.system.inside_lock import INSIDE_LOCK, alone
+from newleaf.system.inside_lock import INSIDE_LOCK, alone, is_held
 from tests.support.children import python
 
 HOLDER = """
@@ -26,10 +26,12 @@ def test_another_process_holds_it_then_it_is_named_and_killed_the_lock_is_free(t
     """lessons.md L35"""
     tmp_path.chmod(0o700)
     with python(HOLDER, str(tmp_path)) as holder:
+        assert is_held(tmp_path)
         with pytest.raises(StandsBy, match=rf"pid {holder.pid}"), alone(tmp_path):
             pass
         holder.kill()
         holder.wait()
+        assert not is_held(tmp_path)
         with alone(tmp_path):
             pass
 

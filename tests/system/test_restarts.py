@@ -299,3 +299,15 @@ def test_flag_raised_for_a_running_process_is_seen_by_it(state: Path) -> None:
     now = datetime.now(UTC)
     raise_flag(state, 2, now)
     assert read_flag(state, now, me.started_at)
+
+
+@pytest.mark.parametrize(("declared", "keeper"), [("1", "declared"), ("0", "none")])
+def test_a_daemon_reports_itself_then_what_would_start_it_again_is_recorded(
+    declared: str, keeper: str, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lessons.md L28"""
+    monkeypatch.setenv("NEWLEAF_KEEPER", declared)
+    write_daemon(state, os.getpid(), None, None)
+    found = read_daemon(state)
+    assert found
+    assert found.keeper == keeper

@@ -22,7 +22,7 @@ from newleaf.core.records import AttemptRecord
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings.sections import Restart
 from newleaf.core.states import State
-from newleaf.system import own_keeper, planned_restart
+from newleaf.system import inside_lock, own_keeper, planned_restart
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import (
     Daemon,
@@ -104,7 +104,9 @@ class Keeper(Struct, frozen=True):
         if read_flag(self.state, self.now(), daemon.since) is None:
             raise_flag(self.state, self.commits(attempt.start, attempt.target), self.now())
         leaves = f"the daemon (pid {daemon.pid}) was asked to leave by itself, with exit code"
-        stays = f"; {NO_KEEPER}" if daemon.keeper == own_keeper.NONE else ""
+        # A daemon without an updater inside leaves as it thinks fit.
+        is_judged = daemon.keeper == own_keeper.NONE and inside_lock.is_held(self.state)
+        stays = f"; {NO_KEEPER}" if is_judged else ""
         return Restarted(f"{leaves} {self.settings.exit_code}{stays}", owed=True)
 
     def await_report(self, attempt: AttemptRecord, seconds: float) -> bool:
