@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newleaf.core.durations import Rate
-from newleaf.core.verdict import parse_budget, spent
+from newleaf.core.verdict import CRASH_LOOP, backoff_seconds, is_spent, parse_budget, spent
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 BUDGET = parse_budget("5 in 30m")
@@ -69,3 +69,28 @@ def test_budget_is_free_again_exactly_when_it_says(budget: Rate, restarts: list[
         assert until > NOW
         assert spent(budget, restarts, until) is None
         assert spent(budget, restarts, until - timedelta(microseconds=1)) == until
+
+
+def test_crashes_in_a_row_then_pauses_from_a_tenth_of_a_second_to_half_a_minute() -> None:
+    """lessons.md L32: for ever, and ever more slowly."""
+    assert [backoff_seconds(crashes) for crashes in range(1, 12)] == [
+        *(0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0),
+    ]
+    assert backoff_seconds(0) == 0.1
+    assert backoff_seconds(10**9) == 30.0
+
+
+@pytest.mark.parametrize(
+    ("times", "is_it"),
+    [
+        ([], False),
+        ([0.0, 1.0, 2.0, 3.0], False),
+        ([0.0, 1.0, 2.0, 3.0, 4.0], True),
+        ([-1800.0, 1.0, 2.0, 3.0, 4.0], False),
+        ([-1799.0, 1.0, 2.0, 3.0, 4.0], True),
+        ([99.0] * 5, True),
+    ],
+)
+def test_so_many_within_the_span_then_it_is_spent(times: list[float], is_it: bool) -> None:
+    """lessons.md L34; those of the future count: a clock that goes back gives nobody new tries."""
+    assert is_spent(CRASH_LOOP, times, 0.0) is is_it

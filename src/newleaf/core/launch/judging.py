@@ -52,7 +52,8 @@ def hear(child: Child, fields: Mapping[str, str], now: float) -> str | None:
         child.pinged_at = now
     extension = fields.get("EXTEND_TIMEOUT_USEC", "")
     if extension.isdecimal():
-        seconds = min(int(extension) / MICROSECONDS, LONGEST_EXTENSION_SECONDS)
+        # So many digits are more than the longest, and none too large to divide.
+        seconds = min(int(extension[:18]) / MICROSECONDS, LONGEST_EXTENSION_SECONDS)
         child.ready_by = max(child.ready_by, now + seconds)
         if child.leaves_by is not None and not child.reason:
             child.leaves_by = max(child.leaves_by, now + seconds)
