@@ -47,6 +47,12 @@ class Loop:
         came, self._signals = self._signals, []
         return came
 
+    def close(self) -> None:
+        """Hears no signal any more; they are handled as they were left."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._woken)
+        os.close(self._waker)
+
     def _note(self, number: int, _: object) -> None:
         self._signals.append(number)
 

@@ -32,8 +32,8 @@ _LOADED = (
 )
 LAUNCHER = (sys.executable, "-I", "-S", "-c", _LOADED, str(Path(__file__).parents[2]))
 """The launcher's own command: nothing of the folder one stands in, of the environment or of what is installed
-is loaded with it, but newleaf; that keeps it safe, and small. `datetime` leaves the most behind of all that it
-loads, and comes first, so that what follows takes its place."""
+is loaded with it, but newleaf; that keeps it safe, and small. `datetime` comes first because it leaves more
+behind than any other module: what is loaded after it takes that place."""
 
 
 class Said:

@@ -130,7 +130,7 @@ def _clear(path: Path) -> None:
 
 def _refused(address: str, error: OSError) -> AddressTaken | AddressUnusable:
     # EAGAIN: so many wait for who listens there that one more may not.
-    if error.errno in (errno.EADDRINUSE, errno.EEXIST, errno.EAGAIN):
+    if error.errno in (errno.EADDRINUSE, errno.EAGAIN):
         return AddressTaken(address=address)
     return AddressUnusable(address=address, reason=error.strerror or str(error))
 

@@ -1,0 +1,32 @@
+"""What the launcher's tests share."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from newleaf.launcher.loop import SIGNALS, Loop
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state directory whose path leaves room for the sockets in it."""
+    folder = Path(tempfile.mkdtemp(prefix="nl-")).resolve()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    """A loop; this process has its signals back afterwards."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    made = Loop()
+    yield made
+    made.close()
+    for number, handler in before.items():
+        signal.signal(number, handler)
