@@ -69,13 +69,17 @@ def test_another_process_is_not_heard(heard: NotifySocket) -> None:
 
 @linux
 def test_who_has_ended_is_heard_by_its_number(heard: NotifySocket) -> None:
-    pids: list[int] = []
     source, sink = os.pipe()
-    assert run_in_child(lambda: (send(heard, b"READY=1"), os.write(sink, str(os.getpid()).encode()))) == 0
-    pids.append(int(os.read(source, 20)))
+
+    def say() -> None:
+        send(heard, b"READY=1")
+        os.write(sink, str(os.getpid()).encode())
+
+    assert run_in_child(say) == 0
+    pid = int(os.read(source, 20))
     for descriptor in (source, sink):
         os.close(descriptor)
-    assert heard.read(pids[0]) == [{"READY": "1"}]
+    assert heard.read(pid) == [{"READY": "1"}]
 
 
 def test_a_flood_is_read_a_bounded_number_at_a_time(heard: NotifySocket) -> None:

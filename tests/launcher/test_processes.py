@@ -59,9 +59,7 @@ def python(code: str, folder: Path, **facts: Any) -> Program:
 
 
 def await_end(processes: Processes) -> tuple[Known, int, int]:
-    found: list[tuple[Known, int, int]] = []
-    wait_until(lambda: found.extend(processes.ended()) or found)
-    (ended,) = found
+    (ended,) = wait_until(processes.ended)
     return ended
 
 

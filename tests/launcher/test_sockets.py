@@ -135,9 +135,10 @@ def test_a_symlink_in_its_place_is_not_followed(state: Path, target: str) -> Non
     """threats.md T20"""
     (state / "file").write_text("kept")
     (state / "app.sock").symlink_to(state / target)
-    for act in (lambda: open_all(["unix:app.sock"], state, []), lambda: [private_socket(state / "app.sock")]):
-        with pytest.raises(AddressUnusable, match="no socket"):
-            act()
+    with pytest.raises(AddressUnusable, match="no socket"):
+        open_all(["unix:app.sock"], state, [])
+    with pytest.raises(AddressUnusable, match="no socket"):
+        private_socket(state / "app.sock")
     assert (state / "file").read_text() == "kept"
     assert not (state / "nowhere").exists()
 

@@ -55,6 +55,8 @@ def look(url: str, commit: str, path: str | None) -> tuple[int, str]:
         connection.close()
     if not 200 <= response.status < 300:
         return 1, f"it answers {response.status}"
+    if response.length and len(body) < MAX_ANSWER_BYTES:
+        return 1, "its answer is cut off"
     claimed = _claimed(body)
     if claimed and claimed != commit:
         return 1, f"it answers for commit {claimed[:12]}"

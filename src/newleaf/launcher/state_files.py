@@ -126,10 +126,15 @@ def _last_line(path: Path) -> bytes:
     except OSError:
         return b""
     try:
-        end = os.fstat(descriptor).st_size
-        start = max(0, end - _TAIL_BYTES)
-        tail = os.pread(descriptor, end - start, start)
+        end, seen = os.fstat(descriptor).st_size, _TAIL_BYTES
+        while True:
+            start = max(0, end - seen)
+            tail = os.pread(descriptor, end - start, start)
+            lines = tail[: tail.rfind(b"\n") + 1].split(b"\n")
+            if start == 0 or len(lines) > 2:
+                return lines[-2] if len(lines) > 1 else b""
+            seen *= 4
+    except OSError:
+        return b""
     finally:
         os.close(descriptor)
-    whole = tail[: tail.rfind(b"\n") + 1].splitlines()
-    return whole[-1] if whole else b""
