@@ -168,15 +168,20 @@ def test_a_tree_that_says_nothing_is_unknown(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("failure", ["update_failed", "rolled_back", "inconsistent"])
-def test_a_failure_stays_published_until_an_attempt_succeeds(daemon: Daemon, failure: str) -> None:
-    """lessons.md L2"""
-    daemon.published = {"status": failure}
+def test_a_failure_stays_published_with_what_runs_until_an_attempt_succeeds(
+    daemon: Daemon, failure: str
+) -> None:
+    """lessons.md L1, L2"""
+    daemon.published = {"status": failure, "error": "it was no good"}
     daemon.checkout.git("checkout", "-q", "--detach", daemon.commits[0].commit)
     daemon.report(daemon.attempt(State.FETCH, State.INSTALL, State.REVERT, State.ROLLED_BACK))
-    assert daemon.words == []
+    (word,) = daemon.words
+    assert (word.status, word.error) == (failure, "it was no good")
+    assert word.running is not None
+    assert word.running.commit == daemon.commits[0].commit
     daemon.checkout.git("checkout", "-q", "--detach", daemon.commits[1].commit)
     daemon.report(daemon.attempt(*WAY, State.DONE, name="a-2"))
-    assert [word.status for word in daemon.words] == ["deployed"]
+    assert daemon.words[-1].status == "deployed"
 
 
 def test_a_flag_that_was_meant_for_the_process_before_goes(daemon: Daemon) -> None:

@@ -172,7 +172,7 @@ def test_a_reload_of_what_is_no_good_any_more_then_it_says_so_and_the_old_proces
 
 def test_logs_follow_what_the_daemon_prints() -> None:
     with launched(run=("--no-agent", "--log-files")) as one:
-        follower = one.deployment.start("--state-dir", str(one.state), "logs", "-f")
+        follower = one.deployment.start("logs", "-f")
         try:
             one.release("1.1.0", "exits")
             assert one.update().code == 6
@@ -202,7 +202,7 @@ def test_stop_then_the_daemon_ends_first_and_the_launcher_with_0() -> None:
 def test_a_job_runs_then_the_handover_waits_for_it() -> None:
     """Promise 2, lessons.md L26, L27"""
     with launched() as one:
-        job = one.deployment.start("--state-dir", str(one.state), "busy", "--", "sleep", "60")
+        job = one.deployment.start("busy", "--", "sleep", "60")
         wait_until(lambda: "busy" in str(one.verb("why").record))
         one.release("1.1.0")
         done = one.update()

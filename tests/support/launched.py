@@ -52,11 +52,10 @@ class Launched:
 
     def launch(self, *words: str, before: Callable[[], None] | None = None, **env: str) -> None:
         """`newleaf run`, until its control socket answers, or it has ended."""
-        state = self.state
         with (self.deployment.folder / "run.out").open("ab") as output:
             self.process = subprocess.Popen(
-                [*NEWLEAF, "--state-dir", str(state), "run", *words],
-                cwd=self.deployment.home,
+                [*NEWLEAF, "run", *words],
+                cwd=self.deployment.app,
                 env={**self.deployment.variables, **env},
                 preexec_fn=before,  # noqa: PLW1509 - a limit on the child alone; it starts no thread
                 stdin=subprocess.DEVNULL,
@@ -180,15 +179,15 @@ class Launched:
 
     def update(self, *words: str, **how: Any) -> Answer:
         """`newleaf update --json`."""
-        return self.deployment.run("--state-dir", str(self.state), "update", *words, **how)
+        return self.deployment.run("update", *words, **how)
 
     def verb(self, *words: str) -> Answer:
         """Another verb, with --json."""
-        return self.deployment.run("--state-dir", str(self.state), *words)
+        return self.deployment.run(*words)
 
     def updating(self, *words: str) -> subprocess.Popen[str]:
         """`newleaf update`, which goes on."""
-        return self.deployment.start("--state-dir", str(self.state), "update", "--json", *words)
+        return self.deployment.start("update", "--json", *words)
 
     def history(self) -> list[tuple[str, str | None]]:
         """Outcome and target of each ended attempt."""

@@ -30,14 +30,27 @@ def notify(text):
         sender.sendto(text.encode(), os.environ["NOTIFY_SOCKET"])
 
 
+def begin():
+    """What only the daemon may do, not one that waits."""
+    if "alone" in CONDUCT:
+        import fcntl
+        held = os.open(os.path.join(STATE, "alone"), os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            note("twice", os.getpid())
+    if "writes" in CONDUCT:
+        import sqlite3
+        database = sqlite3.connect(os.path.join(HERE, "data", "app.db"))
+        with database:
+            columns = len(database.execute("SELECT * FROM written").description)
+            database.execute("INSERT INTO written VALUES (?" + ", 'now'" * (columns - 1) + ")", (VERSION,))
+        database.close()
+
+
 note("starts", f"{os.getpid()} {VERSION} {time.time()} {os.environ.get('LISTEN_PID')}")
-if "alone" in CONDUCT:
-    import fcntl
-    held = os.open(os.path.join(STATE, "alone"), os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        note("twice", os.getpid())
+if "waits" not in CONDUCT:
+    begin()
 if "exits" in CONDUCT:
     print("no good", flush=True)
     note("ends", f"{VERSION} {time.time()}")
@@ -48,11 +61,6 @@ if "hangs" in CONDUCT:
     time.sleep(60)
 if "forks" in CONDUCT and os.fork():
     os._exit(0)
-if "writes" in CONDUCT:
-    import sqlite3
-    with sqlite3.connect(os.path.join(HERE, "data", "app.db")) as database:
-        database.execute("INSERT INTO written VALUES (?)", (VERSION,))
-    database.close()
 if "hears" in CONDUCT:
     stranger = "import os, socket; s = socket.socket(1, 2); s.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])"
     subprocess.run([sys.executable, "-c", stranger])
@@ -149,6 +157,7 @@ if "waits" in CONDUCT:
     with open(int(os.environ["NEWLEAF_GO_FD"]), "rb") as go:
         if not go.read(1):
             sys.exit(0)
+    begin()
 for server in servers:
     if not server.is_alive():
         server.start()

@@ -87,8 +87,11 @@ class Readiness(Struct, frozen=True):
         if loaded:
             self._remember(last if confirmed else None, loaded)
             self.clear_signal(loaded)
-        if confirmed or not self._has_failed():
+        said = self.published() or {}
+        if confirmed or said.get("status") not in FAILURES:
             self._publish(last, loaded)
+        else:
+            self._publish_running(said, loaded)
 
     def _end_planned_restart(self, daemon: Daemon) -> None:
         """Withdraws the marker, unless it announces that this very process will be away."""
@@ -121,9 +124,22 @@ class Readiness(Struct, frozen=True):
         line = {"from": start.as_record(), "to": loaded.as_record(), "at": stamp(self.now())}
         self.history.add({**line, **told, "confirmed": True})
 
-    def _has_failed(self) -> bool:
-        """Whether the published word is a failure, which stays until an attempt succeeds."""
-        return (self.published() or {}).get("status") in FAILURES
+    def _publish_running(self, said: Mapping[str, Any], loaded: Release | None) -> None:
+        """The word of a failure stays until an attempt succeeds; what runs all the same is said with it."""
+        identity = self.identity
+        self.publish(
+            Status(
+                said["status"],
+                self.now(),
+                identity.computer,
+                identity.app,
+                identity.channel,
+                running=loaded,
+                target=Release.read(said.get("target")),
+                attempt=said.get("attempt"),
+                error=said.get("error"),
+            )
+        )
 
     def _publish(self, attempt: AttemptRecord | None, loaded: Release | None) -> None:
         """The word of the new process: deployed, unless it is not what was meant to run."""

@@ -182,6 +182,8 @@ class Supervision:
             self.counters.end_trial(None)
         if self.settling:
             self.settling, self.verdict, self.line = False, "", None
+        # Nothing ran when the program that dealt with it said what runs.
+        self.has_served = self.has_served and line is not None
         failures = self.unplanned_in_a_row + max(0, self.in_a_row - 1)
         self.resume_at = self._now + (backoff_seconds(failures + 3) if failures else 0.0)
 
