@@ -178,8 +178,8 @@ def test_killed_while_it_waits_for_the_verdict_then_the_launchers_own_program_de
     listens: str,
 ) -> None:
     """lessons.md L3, L4"""
-    with launched(listens, health={"probation": 0.7}) as one:
-        good = one.release("1.1.0")
+    with launched(listens) as one:
+        good = one.release("1.1.0", **one.with_probation(0.7))
         update = one.updating()
         one.await_serving("1.1.0")
         kill(update)
@@ -189,7 +189,7 @@ def test_killed_while_it_waits_for_the_verdict_then_the_launchers_own_program_de
         wait_until(lambda: one.published()["status"] == "deployed")
         assert one.deployment.states()[-1] == "done"
 
-        bad = one.release("1.2.0")
+        bad = one.release("1.2.0", **one.with_probation(30))
         update = one.updating()
         one.await_serving("1.2.0")
         kill(update)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -176,6 +177,11 @@ class Launched:
     def release(self, version: str, *words: str, **files: Any) -> str:
         """Publishes a version that behaves so."""
         return self.deployment.release(version, {**conduct(version, *words), **files})
+
+    def with_probation(self, seconds: float) -> dict[str, str]:
+        """A newleaf.toml for a release that is judged for so long."""
+        text = (self.deployment.app / "newleaf.toml").read_text()
+        return {"newleaf.toml": re.sub(r"(?m)^probation = .*$", f"probation = {seconds}", text)}
 
     def update(self, *words: str, **how: Any) -> Answer:
         """`newleaf update --json`."""

@@ -55,6 +55,12 @@ class Counters:
         """Whether a release on trial has had its starts."""
         return self.is_tried(plan.release.commit) and self.starts >= plan.max_starts
 
+    def is_never_proven(self, plan: Plan) -> bool:
+        """Whether a release on trial has had all starts that any may have, whatever ended it."""
+        return self.is_tried(plan.release.commit) and self.starts >= max(
+            plan.max_starts, plan.health.max_starts
+        )
+
     def count_start(self, plan: Plan, attempt: str | None) -> None:
         """A process of a release is started, for `attempt` where one asks for it.
 

@@ -240,6 +240,10 @@ class Supervision:
 
     def _begin(self, plan: Plan) -> None:
         """Starts what is to serve, now that nobody does."""
+        if self.counters.is_never_proven(plan):
+            # Each time its launcher was killed with it: no failure was seen, and still it is none that is kept.
+            self._give_up(f"it was started {self.counters.starts} times and never proven")
+            return
         self.next, self.is_told = None, False
         if self.order:
             self._tell(self.order.line, "stopped")
