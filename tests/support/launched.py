@@ -208,8 +208,9 @@ class Launched:
             raise AssertionError(f"{self.history()} {self.output}") from error
 
     def published(self) -> dict[str, Any]:
-        """`status.json`."""
-        return self.deployment.record("status.json")
+        """`status.json`, as far as there is one."""
+        path = self.state / "status.json"
+        return self.deployment.record("status.json") if path.exists() else {"status": None}
 
     def clean_up(self) -> None:
         """Ends every process that the launcher has started, each by its number and start time."""
