@@ -2,7 +2,7 @@
 
     bench/run.py                    every row; a table, and JSON in bench/results/latest.json
     bench/run.py --quick            a few rounds of each
-    bench/run.py --row check        one row (or several); `disk` is the table of bytes
+    bench/run.py --row check        one row (or several); `restarts`, `launcher`, `disk`: more tables
     bench/run.py --json             the JSON on standard output instead of the table
     bench/run.py --markdown         the table as docs/reference/numbers.md has it
 
@@ -21,12 +21,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
 
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
-from bench import disk, report  # noqa: E402
+from bench import disk, launcher_facts, report, restarts  # noqa: E402
 from bench.ground import Ground  # noqa: E402
 from bench.measure import DidNotWork, Measured, take_turns  # noqa: E402
 from bench.rows import ROWS as PLAIN_ROWS  # noqa: E402
@@ -34,6 +36,19 @@ from bench.rows import Row  # noqa: E402
 from bench.slot_rows import SLOT_ROWS  # noqa: E402
 
 ROWS = (*PLAIN_ROWS, *SLOT_ROWS)
+TABLES = (restarts, launcher_facts, disk)
+
+
+class Table(Protocol):
+    """What came of a table that is no row of times."""
+
+    @property
+    def failures(self) -> Sequence[str]: ...
+
+    def lines(self) -> list[list[str]]: ...
+
+    def as_record(self) -> list[dict[str, Any]]: ...
+
 
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 CACHE = ROOT / "build" / "bench"
@@ -52,20 +67,22 @@ def main(arguments: Sequence[str]) -> int:
             machine = report.describe_machine(ground)
             _say(report.machine_line(machine))
             outcomes = [_measure(row, ground, quick=asked.quick) for row in rows]
-            taken = _measure_disk(ground) if not asked.row or disk.NAME in asked.row else disk.Disk()
-            machine["peers"] = report.describe_peers(ground) if any(row.has_peers for row in rows) else {}
+            tables = [_measure_table(table, ground, asked) for table in TABLES]
+            has_peers = any(row.has_peers for row in rows) or _is_asked(restarts, asked)
+            machine["peers"] = report.describe_peers(ground) if has_peers else {}
         finally:
             ground.end()
     record = report.as_record(outcomes, machine, quick=asked.quick)
-    record["disk"] = taken.as_record()
+    record |= {table.NAME: measured.as_record() for table, measured in zip(TABLES, tables, strict=True)}
     report.write_json(record, asked.output)
     if asked.json:
         print(json.dumps(record, ensure_ascii=False))
     else:
-        _show(outcomes, taken, in_markdown=asked.markdown)
+        _show(outcomes, tables, in_markdown=asked.markdown)
         for name, version in machine["peers"].items():
             print(f"{name}: {version}")
-    failures = [*(line for outcome in outcomes for line in outcome.failures), *taken.failures]
+    failures = [line for outcome in outcomes for line in outcome.failures]
+    failures += [line for measured in tables for line in measured.failures]
     for line in (*(line for outcome in outcomes for line in outcome.absences), *failures):
         _say(line)
     return 1 if failures else 0
@@ -75,7 +92,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few rounds of each row")
     parser.add_argument(
-        "--row", action="append", choices=[*(row.name for row in ROWS), disk.NAME], help="only this row"
+        "--row",
+        action="append",
+        choices=[*(each.name for each in ROWS), *(each.NAME for each in TABLES)],
+        help="only this row",
     )
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
     parser.add_argument("--markdown", action="store_true", help="the table as Markdown")
@@ -93,15 +113,24 @@ def _measure(row: Row, ground: Ground, *, quick: bool) -> report.Outcome:
     return report.Outcome(row, measured)
 
 
-def _measure_disk(ground: Ground) -> disk.Disk:
-    _say(f"{disk.NAME} …")
-    return disk.measure(ground)
+def _measure_table(table: ModuleType, ground: Ground, asked: argparse.Namespace) -> Table:
+    if not _is_asked(table, asked):
+        nothing: Table = table.Measured()
+        return nothing
+    _say(f"{table.NAME} …")
+    measured: Table = table.measure(ground, quick=asked.quick)
+    return measured
 
 
-def _show(outcomes: Sequence[report.Outcome], taken: disk.Disk, *, in_markdown: bool) -> None:
+def _is_asked(table: ModuleType, asked: argparse.Namespace) -> bool:
+    return table in TABLES and (not asked.row or table.NAME in asked.row)
+
+
+def _show(outcomes: Sequence[report.Outcome], tables: Sequence[Table], *, in_markdown: bool) -> None:
     as_text = report.marked_down if in_markdown else report.aligned
-    tables = ((report.table(outcomes), report.NUMBERS), (taken.lines(), disk.NUMBERS))
-    print("\n\n".join("\n".join(as_text(lines, numbers)) for lines, numbers in tables if len(lines) > 1))
+    shown = [(report.table(outcomes), report.NUMBERS)]
+    shown += [(measured.lines(), table.NUMBERS) for table, measured in zip(TABLES, tables, strict=True)]
+    print("\n\n".join("\n".join(as_text(lines, numbers)) for lines, numbers in shown if len(lines) > 1))
 
 
 def _compile() -> None:

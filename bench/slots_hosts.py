@@ -60,18 +60,19 @@ class SlotsHost:
         """newleaf as a whole program."""
         name = " ".join(("newleaf", *arguments))
         argv = (*newleaf_program(), *arguments)
-        return Program(name, argv, self.ground.folder, self._environment, self.arrived)
+        return Program(name, argv, self.ground.folder, self.environment, self.arrived)
 
     def resident(self, name: str, work: str, prove: Callable[[], None]) -> Resident:
         """newleaf in a process that stays."""
-        return Resident(name, resident_program(work), self.ground.folder, self._environment, prove)
+        return Resident(name, resident_program(work), self.ground.folder, self.environment, prove)
 
     def arrived(self) -> None:
         """Proves that the head of the branch is live."""
         _require(self.state / "current", self.remote)
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What newleaf is started with, so that it finds this host."""
         return self.ground.environment | {
             "NEWLEAF_STATE_DIR": str(self.state),
             "NEWLEAF_UPDATE__PREFLIGHT": "false",

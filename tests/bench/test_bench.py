@@ -213,6 +213,7 @@ def test_what_did_not_work_fails_the_run(
 ) -> None:
     row = Row("broken", "work that fails", lambda ground: [ground.program("false", "false")])
     monkeypatch.setattr(run, "ROWS", (row,))
+    monkeypatch.setattr(run, "TABLES", ())
     assert run.main(["--quick", "--json", "--output", str(tmp_path / "numbers.json")]) == 1
     said = capsys.readouterr()
     assert json.loads(said.out)["rows"][0]["measured"][0]["failure"].startswith("exit 1")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import disk, run
-from bench.disk import Disk, Taken
+from bench.disk import Measured, Taken
 
 BLOCK = 4096
 
@@ -43,12 +43,12 @@ def test_a_file_with_two_names_inside_counts_once(tmp_path: Path) -> None:
 
 def test_a_commit_of_code_takes_no_environment_where_releases_share_it() -> None:
     shared, apart = Taken("slots", 1024, 2048, shares=True), Taken("copies", 1024, 2048)
-    assert Disk([shared, apart]).lines()[1:] == [
+    assert Measured([shared, apart]).lines()[1:] == [
         ["slots", "1 KiB", "2 KiB", "1 KiB"],
         ["copies", "1 KiB", "2 KiB", "3 KiB"],
     ]
-    assert Disk().lines() == []
-    assert Disk(failure="it rained").failures == ["disk: it rained"]
+    assert Measured().lines() == []
+    assert Measured(failure="it rained").failures == ["disk: it rained"]
 
 
 def test_one_more_of_each_is_printed_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
