@@ -6,6 +6,7 @@ What it does when all is well: tests/end_to_end/test_updater.py.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +105,28 @@ def ask(world: World) -> tuple[str, str]:
 def test_all_is_well_then_who_asks_gets_the_record(world: World) -> None:
     assert ask(world) == ("up_to_date", "")
     assert world.said == []
+
+
+def test_what_is_read_and_loaded_is_read_and_loaded_beside_the_event_loop(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lessons.md L30"""
+    threads: list[threading.Thread] = []
+    find, make = world.find, world.make
+
+    def seen_find() -> Path:
+        threads.append(threading.current_thread())
+        return find()
+
+    def seen_make(say: Callable[[str], None]) -> Inside:
+        threads.append(threading.current_thread())
+        return make(say)
+
+    monkeypatch.setattr(world, "find", seen_find)
+    monkeypatch.setattr(world, "make", seen_make)
+    ask(world)
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
 
 
 def test_newleaf_does_not_deploy_it_here_then_said_and_nothing_is_made(tmp_path: Path, world: World) -> None:
