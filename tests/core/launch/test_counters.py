@@ -43,7 +43,7 @@ def test_one_bad_field_then_the_others_are_kept() -> None:
     assert (counters.confirmed, counters.starts, counters.alarmed) == (A, 0, True)
 
 
-@bounded(60)
+@bounded(30)
 @given(
     st.dictionaries(
         st.sampled_from(sorted(vars(Counters()))),

@@ -109,8 +109,10 @@ def test_crash_then_what_happened_and_when_it_starts_again_is_said() -> None:
 
 
 def test_it_leaves_with_0_unasked_then_it_is_started_again() -> None:
-    """lessons.md L28: an exit code of 0 leaves nobody down."""
-    assert confirmed().end(1, 0).pass_time(1).serving == "A"
+    """lessons.md L28: an exit code of 0 leaves nobody down, and counts as a crash."""
+    daemon = confirmed().end(1, 0)
+    assert "it ended with exit code 0; started again in 0.1 s" in daemon.said
+    assert daemon.pass_time(1).serving == "A"
 
 
 def test_five_crashes_in_half_an_hour_then_one_alarm_and_another_only_after_it_was_stable() -> None:

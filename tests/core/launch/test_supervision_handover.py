@@ -215,6 +215,7 @@ def test_old_one_needs_long_to_leave_then_the_one_that_waits_for_that_is_not_lat
     daemon = confirmed(SEQUENTIAL, behaves=Behaviour(waits=True, stops=50.0), stop_seconds=60.0)
     daemon.behaves["B"] = WAITS_FIRST
     daemon.hand_over("B").pass_time(60)
+    assert daemon.times("go 2")[0] - daemon.times("stop 1")[0] == pytest.approx(50.0, abs=0.1)
     assert daemon.story("start", "tell") == [
         *("tell 7 accepted", "start 2 B gated", "tell 7 started", "tell 7 serving", "tell 7 confirmed"),
     ]
@@ -295,6 +296,16 @@ def test_bad_verdict_is_being_dealt_with_then_nothing_starts_and_no_order_is_tak
     daemon.hand_over("B").until("tell 7 failed")
     daemon.forget().hand_over("C", line=8).feed(e.Reload(9)).feed(e.Hold(10, "x")).pass_time(100)
     assert daemon.story() == ["tell 8 refused", "tell 9 refused", "tell 10 refused"]
+
+
+def test_old_one_is_ready_while_a_bad_verdict_is_dealt_with_then_that_is_not_told_of_the_new_one() -> None:
+    daemon = FakeDaemon(counters_of("A"), handover=OVERLAP)
+    daemon.behaves = {"A": Behaviour(ready=2.0), "B": CRASHES}
+    daemon.begin(0.5).hand_over("B").pass_time(10)
+    assert daemon.story("start", "ready", "tell") == [
+        *("start 1 A", "tell 7 accepted", "start 2 B gated health", "tell 7 failed", "ready 1"),
+    ]
+    assert daemon.forget().settle(7, "A").story("tell") == ["tell 7 running"]
 
 
 def test_somebody_else_says_settled_then_the_verdict_is_dealt_with_all_the_same() -> None:

@@ -12,4 +12,4 @@ from tests.support.random_life import RandomLife
 
 
 def test_anything_happens_then_the_rules_hold_and_in_the_end_a_healthy_process_serves() -> None:
-    run_state_machine_as_test(RandomLife, settings=bounded(40, 30))
+    run_state_machine_as_test(RandomLife, settings=bounded(30, 25))

@@ -394,7 +394,7 @@ class Supervision:
         self.is_told, self.watchers = True, []
         if self.order is None:
             self._do(e.Withdraw())
-        self._tell(self.line, "serving")
+        self._tell(self.line if self.counters.commit == child.commit else None, "serving")
         if not self.has_served and not self.counters.is_on_trial:
             self._do(e.Settle("confirmed"))  # lessons.md L3: what the last launcher left said is put right
         self.has_served = True
