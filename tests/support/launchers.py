@@ -19,13 +19,17 @@ from tests.support.deployment import wait_until
 
 COMMIT = CommitId("a" * 40)
 OTHER = CommitId("b" * 40)
-SLEEPER = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)")
+SAY_READY = (
+    "import os, socket; "
+    "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', os.environ['NOTIFY_SOCKET']);"
+)
+SLEEPER = (sys.executable, "-I", "-S", "-c", f"{SAY_READY} import time; time.sleep(600)")
 NEWLEAF = (sys.executable, "-I", "-S", "-c", "")
 """Newleaf's own programs, of which a launcher only wants to know how they end."""
 
 
 def make_plan(folder: Path, *command: str, **facts: Any) -> Plan:
-    """How a release is run; by default as a process that sleeps."""
+    """How a release is run; by default as a process that is ready, and sleeps."""
     facts = {"variables": {}, "stop_seconds": 5.0, "health": Health(5.0, 0.2), **facts}
     return Plan("sessions", Release(COMMIT, "1.0.0"), command or SLEEPER, str(folder), **facts)
 
@@ -48,7 +52,11 @@ class Line:
     def __init__(self, state: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(10)
-        self.socket.connect(str(state / "control.sock"))
+        try:
+            self.socket.connect(str(state / "control.sock"))
+        except OSError:
+            self.socket.close()
+            raise
         self._file = self.socket.makefile("rb")
 
     def say(self, **order: object) -> None:

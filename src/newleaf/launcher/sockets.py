@@ -140,6 +140,8 @@ def _place_named(address: str, folder: Path) -> object:
     if address.startswith(UNIX):
         return os.path.normpath(folder / address.removeprefix(UNIX))
     host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise AddressUnusable(address=address, reason="it names no port")
     family, host = socket.AF_INET6 if host.startswith("[") else socket.AF_INET, host.strip("[]")
     with contextlib.suppress(OSError):
         host = socket.inet_ntop(family, socket.inet_pton(family, host))
