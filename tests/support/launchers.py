@@ -7,7 +7,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,9 @@ def line_to(state: Path) -> Iterator[Line]:
 
 
 @contextlib.contextmanager
-def running(state: Path, **options: Any) -> Iterator[subprocess.Popen[str]]:
+def running(state: Path, argv: Sequence[str] = LAUNCHER, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """A real launcher, from when its daemon is ready; its daemon goes with it."""
-    with started(*LAUNCHER, str(state), **{"ready": False, "stderr": subprocess.PIPE, **options}) as launcher:
+    with started(*argv, str(state), **{"ready": False, "stderr": subprocess.PIPE, **options}) as launcher:
         try:
             wait_until(lambda: launcher.poll() is not None or serving(state))
             yield launcher

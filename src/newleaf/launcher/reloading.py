@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from newleaf.core.launch.launcher_errors import LauncherDamaged
 from newleaf.core.launch.plan import Post
 from newleaf.core.launch.resumption import (
     companion_record,
@@ -62,9 +63,19 @@ def _write(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def resume(state: Path, path: Path, say: Say) -> Launcher:
-    """The launcher that this process was, with the code that lies there now."""
-    record = json.loads(path.read_text())
+    """The launcher that this process was, with the code that lies there now.
+
+    Raises: LauncherDamaged, OSError.
+    """
+    text = path.read_text()
     path.unlink(missing_ok=True)
+    try:
+        return _resume(state, json.loads(text), say)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LauncherDamaged(path=path, reason=f"it is not what this newleaf writes ({error})") from error
+
+
+def _resume(state: Path, record: Mapping[str, Any], say: Say) -> Launcher:
     for held in record["descriptors"]:
         os.set_inheritable(held, False)
     control = Control(socket.socket(fileno=record["control"]))
