@@ -280,9 +280,10 @@ def _resident(pid: int, what: str = "Rss") -> int:
 
 
 def _processor_seconds(pid: int) -> float:
-    """What it has taken, and the children that have ended."""
+    """What its threads have taken, to the nanosecond, and its children that have ended, in ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    threads = (each.read_text().split()[0] for each in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(map(int, threads)) / 1e9 + sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _require_proc() -> None:
