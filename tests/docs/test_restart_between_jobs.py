@@ -16,13 +16,14 @@ from tests.support.small_keeper import SmallKeeper
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/restart-between-jobs.md"
 PROGRAMS = dict(re.findall(r"^```python (\S+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
-JOBS = 5
+JOBS = 40
+"""More than can be done before the restart, while each takes its time."""
 WORK = """\
 import os, time
 def work(job):
     with open(os.path.expanduser("~/work.log"), "a") as log:
         print("begins", job["name"], os.getpid(), file=log, flush=True)
-        time.sleep(0.5)
+        time.sleep(0.4 if os.path.exists(os.path.expanduser("~/slow")) else 0)
         print("ends", job["name"], os.getpid(), file=log, flush=True)
 """
 
@@ -30,13 +31,13 @@ def work(job):
 def put_files(home: Path) -> None:
     (home / "jobs").mkdir()
     for number in range(JOBS):
-        (home / "jobs" / f"{number}.json").write_text(json.dumps({"name": f"job-{number}"}))
+        (home / "jobs" / f"{number:02}.json").write_text(json.dumps({"name": f"job-{number:02}"}))
 
 
 def put_rows(home: Path) -> None:
     with sqlite3.connect(home / "jobs.db") as database:
         database.execute(re.findall(r'^TABLE = "(.*)"', PROGRAMS["sqlite_jobs.py"], re.MULTILINE)[0])
-        rows = [(json.dumps({"name": f"job-{number}"}),) for number in range(JOBS)]
+        rows = [(json.dumps({"name": f"job-{number:02}"}),) for number in range(JOBS)]
         database.executemany("INSERT INTO jobs (job) VALUES (?)", rows)
     database.close()
 
@@ -57,6 +58,7 @@ def test_running_jobs_finish_waiting_ones_survive_and_one_cut_off_is_done_again(
     deployment = Deployment.make(tmp_path, files, restart={"mode": "exit"})
     deployment.host_settings("[watch]\npoll_seconds = 0.2\n")
     PUT[program](deployment.home)
+    (deployment.home / "slow").touch()
 
     def log(word: str) -> list[str]:
         path = deployment.home / "work.log"
@@ -70,11 +72,11 @@ def test_running_jobs_finish_waiting_ones_survive_and_one_cut_off_is_done_again(
         wait_until(lambda: len(log("ends")) == 1)
         deployment.release("1.1.0")
         wait_until(lambda: 42 in keeper.ends)
-        left = len(log("ends"))
-        assert left < JOBS, "the restart came between two jobs"
+        assert len(log("ends")) < JOBS, "the restart came between two jobs"
+        (deployment.home / "slow").unlink()
         wait_until(lambda: len(log("ends")) == JOBS)
         wait_until(lambda: keeper.running and keeper.running.poll() is None)
     assert keeper.ends == [-signal.SIGKILL, 42, 0]
-    names = [f"job-{number}" for number in range(JOBS)]
+    names = [f"job-{number:02}" for number in range(JOBS)]
     assert sorted(log("ends")) == names, "each is done once"
-    assert sorted(log("begins")) == ["job-0", *names], "the one that was cut off began twice"
+    assert sorted(log("begins")) == ["job-00", *names], "the one that was cut off began twice"

@@ -270,6 +270,21 @@ def test_flag_from_before_the_start_is_removed(state: Path) -> None:
     assert not (state / "restart-requested").exists()
 
 
+@pytest.mark.parametrize(
+    ("started", "written", "is_good"),
+    [(0.4, 0.7, True), (0.4, 0.3, False), (0.4, 1.2, False), (0.4, -5.0, False), (-0.1, 0.2, True)],
+)
+def test_flag_of_the_second_of_the_start_then_the_files_own_time_decides(
+    started: float, written: float, is_good: bool, state: Path
+) -> None:
+    """lessons.md L27, L29: raised after the start it is not lost, and one from before makes no loop."""
+    raise_flag(state, 1, NOW)
+    moment = NOW.timestamp() + written
+    os.utime(state / "restart-requested", (moment, moment))
+    flag = read_flag(state, NOW + timedelta(seconds=1), NOW + timedelta(seconds=started))
+    assert (flag is not None) == is_good
+
+
 def test_symlink_as_flag_is_removed_and_the_other_file_untouched(state: Path, tmp_path: Path) -> None:
     """threats.md T20"""
     other = tmp_path / "precious"

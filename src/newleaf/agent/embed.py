@@ -28,7 +28,7 @@ from newleaf.agent.children import Children
 from newleaf.agent.departure import HOOK_SECONDS, RECORD, STAGES, Departure, GivenHook, Hook, Leaving
 from newleaf.agent.one_slot import Answer, Record, refusal, settle
 from newleaf.core.errors import NewleafError
-from newleaf.core.inside_errors import DaemonEnds, NotDeployedHere
+from newleaf.core.inside_errors import DaemonEnds, NotDeployedHere, StandsBy
 from newleaf.core.launch.notify_fields import AGENT_FIELD
 from newleaf.core.requests import Request
 from newleaf.core.retries import Ended
@@ -284,7 +284,11 @@ class Embedded:
                 return lock
             except NewleafError as error:
                 self._blame(error)
+            # To name who holds it costs more than to see that it is held.
             await asyncio.sleep(LOOK_SECONDS)
+            # Whoever holds it is another process: no event of this loop could tell.
+            while await run_in_background(lambda: _is_held(state), "newleaf-alone"):  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _make(self) -> Inside:
         while True:
@@ -306,7 +310,9 @@ class Embedded:
 
     def _blame(self, error: NewleafError) -> None:
         """Says once why there are no updates; whoever asks for one is told the same."""
-        if self._fault is None or self._fault.message != error.message:
+        before = self._fault
+        is_known = isinstance(error, StandsBy) and isinstance(before, StandsBy)
+        if not is_known and (before is None or before.message != error.message):
             self._say(f"no updates: {error.message} {error.advice}".rstrip())
         self._fault = error
         self._refuse_early(error)
@@ -350,6 +356,13 @@ class _Own(Struct, frozen=True):
 
     def end_children(self) -> None:
         self.end()
+
+
+def _is_held(state: Path) -> bool:
+    try:
+        return inside_lock.is_held(state)
+    except NewleafError:
+        return False
 
 
 def _unmade(error: NewleafError) -> Ended:

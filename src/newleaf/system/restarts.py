@@ -14,7 +14,7 @@ import re
 import signal
 import stat
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
@@ -30,6 +30,7 @@ DAEMON_RECORD = "daemon.pid"
 RESTART_FLAG = "restart-requested"
 COMMAND_SECONDS = 120.0
 MAX_FLAG_BYTES = 256
+A_SECOND = timedelta(seconds=1)
 
 _FLAG = re.compile(
     r"(?P<at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) (?P<count>[0-9]{1,9}) commit\(s\)\n?\Z"
@@ -165,13 +166,14 @@ def raise_flag(state: Path, commits: int, now: datetime) -> None:
 
 def read_flag(state: Path, now: datetime, started_at: datetime | None = None) -> RestartFlag | None:
     """The flag, if there is a good one: well formed, not from the future, not from before `started_at`."""
-    flag = _parse_flag(_read_flag_text(state / RESTART_FLAG))
-    if flag is None or flag.at > now + timedelta(seconds=1):
+    text, written_at = _read_flag_file(state / RESTART_FLAG)
+    flag = _parse_flag(text)
+    if flag is None or flag.at > now + A_SECOND:
         return None
-    # The flag is to the second. One from the second of the start counts as older: it may be lost, never loop.
-    if started_at is not None and flag.at < started_at:
-        return None
-    return flag
+    # The flag is to the second. In the second of the start the file's own time decides, where it agrees: a
+    # flag may be lost, never loop.
+    raised_at = written_at if written_at and flag.at <= written_at < flag.at + A_SECOND else flag.at
+    return flag if started_at is None or raised_at >= started_at else None
 
 
 def clear_flag(state: Path) -> None:
@@ -196,13 +198,14 @@ def _parse_flag(text: str) -> RestartFlag | None:
         return None
 
 
-def _read_flag_text(path: Path) -> str:
-    """The beginning of a regular file; of anything else nothing, and without waiting for a pipe's writer."""
+def _read_flag_file(path: Path) -> tuple[str, datetime | None]:
+    """The beginning of a regular file, and when it was written; nothing of a pipe, whose writer may wait."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         with open(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return ""
-            return file.read(MAX_FLAG_BYTES).decode("ascii")
-    except (OSError, UnicodeDecodeError):
-        return ""
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                return "", None
+            return file.read(MAX_FLAG_BYTES).decode("ascii"), datetime.fromtimestamp(found.st_mtime, UTC)
+    except (OSError, ValueError, OverflowError):
+        return "", None
