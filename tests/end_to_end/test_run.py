@@ -1,4 +1,4 @@
-"""`newleaf run` for a server: updates under load, bad releases, verbs, health checks (lessons.md L1, L3, L26, L31, L32)."""
+"""`newleaf run` for a server: updates under load, bad releases, verbs, health (lessons.md L1, L3, L26)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import threading
 import time
-from pathlib import Path
-
-import pytest
 
 from tests.support.deployment import wait_until
-from tests.support.launched import Launched, launched
+from tests.support.launched import launched
 from tests.support.load import Connection, ask, load_on
 
 

@@ -1,4 +1,4 @@
-"""Daemons that do what no daemon should, under `newleaf run` (issue: Bad input; lessons.md L32, L34; threats.md T20, T30)."""
+"""Daemons that do what none should, under `newleaf run` (lessons.md L32, L34; threats.md T20, T30)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def test_it_exits_at_once_then_it_is_started_more_and_more_slowly_and_somebody_i
         one.says("ALARM: 1.0.0 (")
         one.says("started again in 1.6 s")
         wait_until(lambda: one.published()["status"] == "inconsistent")
-        gaps = [after - before for before, after in zip(one.times("starts"), one.times("starts")[1:], strict=False)]
+        gaps = [
+            after - before
+            for before, after in zip(one.times("starts"), one.times("starts")[1:], strict=False)
+        ]
         assert all(gap >= pause for gap, pause in zip(gaps, (0.1, 0.2, 0.4, 0.8), strict=False))
         assert not one.has_ended
         assert one.output.count("ALARM") == 1
@@ -109,7 +112,7 @@ def test_another_process_says_ready_in_its_place_then_that_is_not_heard() -> Non
 def test_it_floods_its_output_then_the_files_are_rotated_and_it_serves_all_the_same() -> None:
     with launched(first=["floods"], run=("--no-agent", "--log-files")) as one:
         folder = one.state / "logs"
-        wait_until(lambda: (folder / "daemon.log.1").exists(), 30)
+        wait_until((folder / "daemon.log.1").exists, 30)
         assert one.ask() == "1.0.0"
         assert one.verb("status").code == 0
         one.release("1.1.0")
@@ -125,7 +128,9 @@ def limit_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (256 * KIB, resource.RLIM_INFINITY))
 
 
-def test_nothing_more_can_be_written_to_its_log_then_the_daemon_serves_on_and_what_is_lost_is_counted() -> None:
+def test_nothing_more_can_be_written_to_its_log_then_the_daemon_serves_on_and_what_is_lost_is_counted() -> (
+    None
+):
     """A full disk is met alike: see the launcher's own tests of its log."""
     with launched(start=False, first=["floods"]) as one:
         one.launch("--no-agent", "--log-files", before=limit_files)

@@ -69,7 +69,9 @@ def test_an_exclusive_daemon_then_it_never_runs_twice_and_a_bad_release_has_thre
         assert one.verb("status").record["running"]["commit"] == commit
 
 
-def test_an_exclusive_daemon_that_waits_for_go_then_it_is_up_beside_the_old_one_and_never_works_twice() -> None:
+def test_an_exclusive_daemon_that_waits_for_go_then_it_is_up_beside_the_old_one_and_never_works_twice() -> (
+    None
+):
     with launched(NOTHING, first=("alone", "waits")) as one:
         for version in ("1.1.0", "1.2.0"):
             one.release(version, "alone", "waits")
@@ -216,7 +218,7 @@ def test_the_daemon_leaves_with_42_then_it_runs_what_an_update_has_activated_and
         assert (done.code, [gate["gate"] for gate in done.record["waiting_for"]]) == (4, ["restart"]), done
         assert one.ask() == "1.0.0"
         began = time.monotonic()
-        with pytest.raises(OSError, match="."):
+        with pytest.raises(OSError, match=r"."):
             one.ask("/leave")
         assert one.ask() == "1.1.0"
         assert time.monotonic() - began < 2
@@ -231,12 +233,12 @@ def test_it_leaves_with_42_again_and_again_then_the_budget_ends_that_and_somebod
     """lessons.md L34"""
     with launched(restart={"budget": "3 in 30m"}, health={"probation": 0.1}) as one:
         for times in range(3):
-            with pytest.raises(OSError, match="."):
+            with pytest.raises(OSError, match=r"."):
                 one.ask("/leave")
-            wait_until(lambda times=times: len(one.starts) == times + 2)
+            wait_until(lambda: len(one.starts) == times + 2)  # noqa: B023 - waited for at once
             one.await_serving("1.0.0")
         assert "ALARM" not in one.output
-        with pytest.raises(OSError, match="."):
+        with pytest.raises(OSError, match=r"."):
             one.ask("/leave")
         one.says("ALARM: it asked for more than 3 restarts in 1800 s")
         wait_until(lambda: one.published()["status"] == "inconsistent")

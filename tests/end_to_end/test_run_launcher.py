@@ -1,4 +1,4 @@
-"""The launcher itself is killed, loaded anew, asked to stop, started twice (promise 5; lessons.md L3, L32, L35)."""
+"""The launcher itself is killed, loaded anew, asked to stop, started twice (lessons.md L3, L32, L35)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,7 +96,7 @@ def test_killed_again_and_again_while_a_bad_release_is_tried_then_its_starts_are
 
 def test_crashes_are_counted_on_across_launchers() -> None:
     with launched(first=["waits"]) as one:
-        with pytest.raises(OSError, match="."):
+        with pytest.raises(OSError, match=r"."):
             one.ask("/crash")
         one.says("it ended with exit code 7")
         one.end(signal.SIGKILL)
@@ -147,7 +146,7 @@ def test_loaded_anew_during_a_handover_then_the_verdict_reaches_the_update_that_
             assert one.serving["version"] == "1.1.0"
         else:
             for starts in range(1, 2 if listens else 4):
-                wait_until(lambda starts=starts: one.versions.count("1.1.0") == starts)
+                wait_until(lambda: one.versions.count("1.1.0") == starts)  # noqa: B023 - waited for at once
                 os.kill(one.starts[-1][0], signal.SIGKILL)
             code, answer = answer_of(update)
             assert (code, answer["outcome"]) == (6, "rolled_back"), one.output
@@ -197,7 +196,9 @@ def test_asked_to_stop_during_a_handover_then_all_end_and_the_next_launcher_ends
         one.await_history("updated", "1.1.0")
 
 
-def test_the_daemon_does_not_end_then_it_is_killed_after_its_time_with_all_it_started_and_that_is_said() -> None:
+def test_the_daemon_does_not_end_then_it_is_killed_after_its_time_with_all_it_started_and_that_is_said() -> (
+    None
+):
     with launched(first=["deaf"], app={"stop_seconds": 0.4}) as one:
         began = time.monotonic()
         assert one.end() == 0

@@ -184,7 +184,7 @@ def test_another_process_with_that_number_is_left_alone(state: Path, other: obje
         assert process.poll() is None
 
 
-@pytest.mark.parametrize("pid", [0, -1, 1, os.getpid(), 2**40])
+@pytest.mark.parametrize("pid", [0, -1, 1, pytest.param(os.getpid(), id="own"), 2**40])
 def test_a_number_that_no_daemon_has_ends_nobody(state: Path, pid: int) -> None:
     left(state, pid, "boot/1")
 

@@ -1,7 +1,7 @@
 """An HTTP daemon for apps of tests, of the standard library alone, whose releases choose how it behaves.
 
-It serves the sockets that it is passed, says READY=1 by a raw datagram, and drains when it is asked to end. What
-a release's `conduct` names, it does: nothing means that it is well.
+It serves the sockets that it is passed, says READY=1 by a raw datagram, and drains when it is asked to end.
+What a release's `conduct` names, it does: nothing means that it is well.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ class Supervision:
         elif self.order:
             self.children.announce(f"handing over to {plan.release.name}")
             if self.children.may_join(plan):
-                self._count_start(plan)
+                self.children.count_start(plan, self.order)
                 self.children.start(plan, INCOMING)
             else:
                 self.next = plan
@@ -241,21 +241,15 @@ class Supervision:
     def _begin(self, plan: Plan) -> None:
         """Starts what is to serve, now that nobody does."""
         if self.counters.is_never_proven(plan):
-            # Each time its launcher was killed with it: no failure was seen, and still it is none that is kept.
+            # Each time its launcher was killed with it: no failure was seen, and still it is not kept.
             self._give_up(f"it was started {self.counters.starts} times and never proven")
             return
         self.next, self.is_told = None, False
         if self.order:
             self._tell(self.order.line, "stopped")
-        self._count_start(plan)
+        self.children.count_start(plan, self.order)
         self._order_led_to_a_process()
         self.children.start(plan, SERVING)
-
-    def _count_start(self, plan: Plan) -> None:
-        attempt = self.order.attempt if isinstance(self.order, e.Handover) else None
-        self.counters.count_start(plan, attempt)
-        if self.order:
-            self.counters.note(self.counters.restarts, self.children.now.wall)
 
     def _order_led_to_a_process(self) -> None:
         if isinstance(self.order, e.Handover):
