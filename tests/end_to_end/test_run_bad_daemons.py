@@ -1,4 +1,7 @@
-"""Daemons that do what none should, under `newleaf run` (lessons.md L32, L34; threats.md T20, T30)."""
+"""Daemons that do what no daemon should, under `newleaf run`.
+
+lessons.md L32, L34; threats.md T20, T21, T30.
+"""
 
 from __future__ import annotations
 
@@ -199,16 +202,21 @@ def test_a_file_lies_where_its_socket_is_to_be_then_it_is_left_alone() -> None:
 # --- where it is told to write ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["launcher.lock", "launcher-state.json", "daemon.pid", "launcher.json"])
-def test_a_symlink_in_place_of_a_launchers_file_then_what_it_leads_to_is_untouched(name: str) -> None:
+def test_a_symlink_in_place_of_a_launchers_file_then_what_it_leads_to_is_untouched() -> None:
     """threats.md T20"""
     with short_folder() as folder, launched(start=False) as one:
         precious = folder / "precious"
         precious.write_text("{}")
         before = precious.stat().st_mtime_ns
-        (one.state / name).symlink_to(precious)
-        one.launch("--no-agent")
-        time.sleep(0.2)
+        for name in ("launcher.lock", "launcher-state.json", "daemon.pid", "launcher.json"):
+            path = one.state / name
+            path.unlink(missing_ok=True)
+            path.symlink_to(precious)
+            one.launch("--no-agent")
+            if not one.has_ended:
+                wait_until(lambda: one.serving or one.has_ended)
+                one.end()
+            path.unlink(missing_ok=True)
         assert (precious.read_text(), precious.stat().st_mtime_ns) == ("{}", before)
 
 

@@ -133,6 +133,10 @@ class Launched:
         """The version of each start."""
         return [version for _, version in self.starts]
 
+    def starts_of(self, version: str, times: int) -> None:
+        """Waits until it was started so often."""
+        wait_until(lambda: self.versions.count(version) == times)
+
     def times(self, name: str) -> list[float]:
         """When each start, or each end that the daemon saw coming, was."""
         return [float(words[2 if name == "starts" else 1]) for words in self._noted(name)]
@@ -171,6 +175,11 @@ class Launched:
     def ask(self, path: str = "/") -> str:
         """One request."""
         return ask(self.socket, path)
+
+    def ask_in_vain(self, path: str) -> None:
+        """A request by which the process that takes it ends."""
+        with contextlib.suppress(OSError):
+            raise AssertionError(f"it answered {self.ask(path)!r}")
 
     # --- the app ------------------------------------------------------------------------
 
@@ -240,7 +249,7 @@ def launched(
     """
     kind = SlotDeployment if slots else Deployment
     listen = [word for word in words or (SOCKET,) if word != NOTHING]
-    app = {"command": COMMAND, "listen": listen, "stop_seconds": 2, **tables.pop("app", {})}
+    app = {"command": COMMAND, "listen": listen, "stop_seconds": 5, **tables.pop("app", {})}
     given: dict[str, Any] = {"health": {**QUICK, **tables.pop("health", {})}}
     given["restart"] = {"mode": "launcher", **tables.pop("restart", {})}
     given["update"] = {"preflight": False, **tables.pop("update", {})}

@@ -1,4 +1,4 @@
-"""A constant load on a daemon of `served_app`: what was served, what failed, who waited longest."""
+"""A constant load on a daemon of `tests.support.served_app`: served, failed, the longest wait."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Connection(http.client.HTTPConnection):
         self.address = address
 
     def connect(self) -> None:
-        address = str(self.address) if isinstance(self.address, Path) else self.address
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        where = str(self.address) if isinstance(self.address, Path) else self.address
+        family = socket.AF_UNIX if isinstance(where, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(PATIENCE_SECONDS)
-        self.sock.connect(address)
+        self.sock.connect(where)
 
     def ask(self, path: str = "/") -> str:
         """The body of the answer."""

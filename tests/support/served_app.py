@@ -68,7 +68,7 @@ if "hears" in CONDUCT:
 
 stopping = threading.Event()
 busy, lock = 0, threading.Lock()
-DRAIN_SECONDS = 0.3
+DRAIN_SECONDS = 1.0
 
 
 def answer(connection, path, words, close):

@@ -276,7 +276,7 @@ def test_line_hangs_up_before_there_is_a_process_then_a_program_deals_with_the_v
     daemon = confirmed(handover, behaves=Behaviour(stops=0.2))
     daemon.behaves["B"], daemon.settles_as = Behaviour(dies=0.5), "A"
     daemon.hand_over("B").pass_time(seconds).feed(e.Hung(7)).forget().pass_time(20)
-    assert daemon.story("tell", "settle") == ["settle failed"]
+    assert daemon.story("tell", "settle") == ["settle failed", "settle confirmed"]
     assert daemon.serving == "A"
 
 
@@ -287,7 +287,8 @@ def test_line_hangs_up_after_a_bad_verdict_then_a_program_deals_with_it() -> Non
     daemon.pass_time(60)
     assert daemon.serving is None
     daemon.forget().feed(e.Hung(7)).pass_time(2)
-    assert daemon.story("settle", "start", "ready") == ["settle failed", "start 5 A", "ready 5"]
+    story = ["settle failed", "start 5 A", "ready 5", "settle confirmed"]
+    assert daemon.story("settle", "start", "ready") == story
 
 
 def test_bad_verdict_is_being_dealt_with_then_nothing_starts_and_no_order_is_taken() -> None:
@@ -333,7 +334,7 @@ def test_who_has_the_old_one_stopped_to_put_its_data_back_hangs_up_then_one_prog
     daemon.behaves["B"], daemon.settles_as = CRASHES, "A"
     daemon.hand_over("B").until("tell 7 failed")
     daemon.feed(e.Hold(7, "to B")).pass_time(1).forget().feed(e.Hung(7)).pass_time(2)
-    assert daemon.story("settle", "start") == ["settle failed", "start 3 A"]
+    assert daemon.story("settle", "start") == ["settle failed", "start 3 A", "settle confirmed"]
 
 
 def test_program_that_deals_with_a_verdict_has_the_old_one_stopped_then_the_data_is_put_back() -> None:

@@ -27,6 +27,8 @@ from newleaf.core.verdict import CRASH_LOOP, backoff_seconds, is_spent
 FAILED_STOP_SECONDS = 5.0
 """How long a process that has failed is given to end."""
 AWAY_SECONDS = 30.0
+STABLE_SECONDS = 60.0
+"""Who has been proven for so long did not crash at its start."""
 
 
 class Children:

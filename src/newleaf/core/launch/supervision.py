@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from newleaf.core.launch import events as e
 from newleaf.core.launch.child import INCOMING, LEAVING, SERVING, Child
-from newleaf.core.launch.children import Children, how_it_ended
+from newleaf.core.launch.children import STABLE_SECONDS, Children, how_it_ended
 from newleaf.core.launch.counters import Counters
 from newleaf.core.launch.judging import is_proven
 from newleaf.core.launch.pace import seconds_to_look
 from newleaf.core.launch.plan import Plan
 from newleaf.core.verdict import backoff_seconds, is_spent
 
-STABLE_SECONDS = 60.0
 UNDER_WAY = "another handover is under way"
 ASKED_AGAIN = "the same attempt has asked again"
 
@@ -180,10 +179,8 @@ class Supervision:
         self.is_vouched, self.is_told = line is not None, False
         if self.verdict:
             self.counters.end_trial(None)
-        if self.settling:
-            self.settling, self.verdict, self.line = False, "", None
-        # Nothing ran when the program that dealt with it said what runs.
-        self.has_served = self.has_served and line is not None
+        self.settling, self.verdict, self.line = False, "", None
+        self.has_served &= line is not None  # else nothing ran when it was last said what runs
         failures = self.unplanned_in_a_row + max(0, self.in_a_row - 1)
         self.resume_at = self._now + (backoff_seconds(failures + 3) if failures else 0.0)
 
@@ -215,8 +212,7 @@ class Supervision:
         if isinstance(made, e.PlanFailed):
             self._cannot_plan(made.reason)
             return
-        self.unplanned_in_a_row = 0
-        plan, serving = made.plan, self.children.serving
+        self.unplanned_in_a_row, plan, serving = 0, made.plan, self.children.serving
         if isinstance(self.order, e.Handover) and plan.release.commit != self.order.commit:
             self._end_order("refused", f"{plan.release.name} is what a start would load")
         if serving is None:
@@ -240,13 +236,11 @@ class Supervision:
 
     def _begin(self, plan: Plan) -> None:
         """Starts what is to serve, now that nobody does."""
-        if self.counters.is_never_proven(plan):
-            # Each time its launcher was killed with it: no failure was seen, and still it is not kept.
-            self._give_up(f"it was started {self.counters.starts} times and never proven")
+        if unproven := self.counters.never_proven(plan):
+            self._give_up(unproven)
             return
         self.next, self.is_told = None, False
-        if self.order:
-            self._tell(self.order.line, "stopped")
+        self._tell(self.order.line if self.order else None, "stopped")
         self.children.count_start(plan, self.order)
         self._order_led_to_a_process()
         self.children.start(plan, SERVING)
