@@ -52,6 +52,21 @@ def test_launcher_comes_back_in_the_middle_of_a_trial_then_the_starts_go_on_wher
     assert daemon.story("start") == ["start 1 B"]
 
 
+@pytest.mark.parametrize(
+    ("handover", "starts", "more"), [(SEQUENTIAL, 3, 0), (OVERLAP, 1, 1), (OVERLAP, 3, 0)]
+)
+def test_launcher_is_killed_with_a_release_on_trial_again_and_again_then_it_is_given_up(
+    handover: str, starts: int, more: int
+) -> None:
+    """lessons.md L32: no failure of its was ever seen, and no start of it was ever proven."""
+    trial = {"confirmed": commit_of("A"), "attempt": "x", "commit": commit_of("B"), "starts": starts}
+    daemon = FakeDaemon(Counters.read(trial), handover=handover, attempt="x")
+    daemon.loads, daemon.behaves["B"], daemon.settles_as = "B", CRASHES, "A"
+    daemon.begin().until("settle failed")
+    assert len(daemon.story("start")) == more
+    assert daemon.pass_time(1).serving == "A"
+
+
 def test_trial_that_the_launcher_finds_left_by_another_start_is_over() -> None:
     before = Counters.read(
         {"confirmed": commit_of("A"), "attempt": "x", "commit": commit_of("B"), "starts": 1}
@@ -244,6 +259,24 @@ def test_plan_fails_while_none_serves_then_the_order_is_refused_and_what_is_left
     daemon.plan_fault = "no command"
     daemon.hand_over("B").pass_time(0.1)
     assert daemon.story("tell", "settle") == ["tell 7 accepted", "tell 7 refused", "settle left"]
+
+
+def test_plan_of_a_release_on_trial_fails_while_its_attempt_waits_then_it_is_made_again() -> None:
+    """The attempt holds the lock that a program would need."""
+    daemon = confirmed(handover=SEQUENTIAL).hand_over("B").pass_time(1)
+    daemon.plan_fault = "no memory"
+    daemon.end(2).pass_time(2)
+    daemon.plan_fault = None
+    daemon.until("tell 7 confirmed")
+    assert not daemon.story("settle")
+
+
+def test_plan_of_a_release_on_trial_fails_again_and_again_then_it_is_given_up() -> None:
+    daemon = confirmed(handover=SEQUENTIAL).hand_over("B").pass_time(1)
+    daemon.plan_fault = "no command"
+    daemon.end(2)
+    assert daemon.until("tell 7 failed") < 30
+    assert daemon.last[e.Tell, 7] == e.Tell(7, "failed", "no command")
 
 
 def test_order_while_a_plan_is_being_made_then_it_is_made_anew() -> None:

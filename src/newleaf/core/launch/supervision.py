@@ -26,6 +26,8 @@ from newleaf.core.launch.pace import seconds_to_look
 from newleaf.core.launch.plan import Plan
 from newleaf.core.verdict import backoff_seconds, is_spent
 
+MOST_UNPLANNED = 5
+"""So often in a row the plan of a release on trial may fail, while its attempt waits."""
 UNDER_WAY = "another handover is under way"
 ASKED_AGAIN = "the same attempt has asked again"
 
@@ -142,16 +144,14 @@ class Supervision:
         is_here = serving is not None and serving.commit == order.commit
         if not is_tried and (not is_here or awaited or self._is_in_the_way(order)):
             return False
-        if self.line is not None:
-            self._tell(self.line, "refused", ASKED_AGAIN)
+        self._tell(self.line, "refused", ASKED_AGAIN)
         self.line = order.line
         self._do(*(e.Tell(order.line, word) for word in ("accepted", "started") if order.line is not None))
         if not is_tried and not counters.is_on_trial and counters.confirmed == order.commit:
             self._tell(order.line, "confirmed")
             self.line = None
         elif not is_tried:
-            # It was started without being asked for, and is judged from now on.
-            counters.begin_trial(order.attempt, order.commit)
+            counters.begin_trial(order.attempt, order.commit)  # nobody had asked for it so far
             counters.starts += 1
         return True
 
@@ -174,21 +174,22 @@ class Supervision:
         is_held = self.holder is not None and self.holder.line == line
         if is_held:
             self.holder = None
-        elif not self.settling or self.line != line:
+        elif not self.settling or line != (self.line if self.verdict else None):
             return
         self.is_vouched, self.is_told = line is not None, False
         if self.verdict:
             self.counters.end_trial(None)
-        self.settling, self.verdict, self.line = False, "", None
-        self.has_served &= line is not None  # else nothing ran when it was last said what runs
+            self.verdict, self.line = "", None
+        self.settling = False
+        # Nothing ran when the program that dealt with it said what runs.
+        self.has_served = self.has_served and line is not None
         failures = self.unplanned_in_a_row + max(0, self.in_a_row - 1)
         self.resume_at = self._now + (backoff_seconds(failures + 3) if failures else 0.0)
 
     def _hung(self, line: int) -> None:
         self.watchers = [other for other in self.watchers if other != line]
         if self.order and self.order.line == line:
-            # It is gone on with all the same: what it asks for is what a start would load.
-            self.order = self.order._replace(line=None)
+            self.order = self.order._replace(line=None)  # carried out all the same
         if self.holder and self.holder.line == line:
             self.holder = None
             if not self.settling:
@@ -220,8 +221,7 @@ class Supervision:
         elif self.order:
             self.children.announce(f"handing over to {plan.release.name}")
             if self.children.may_join(plan):
-                self.children.count_start(plan, self.order)
-                self.children.start(plan, INCOMING)
+                self.children.start(plan, INCOMING, self.order)
             else:
                 self.next = plan
                 self.children.dismiss(serving)
@@ -231,19 +231,23 @@ class Supervision:
         self._do(e.Say(f"nothing can be started: {reason}"))
         # Whoever waits for it may hold the lock that is needed to deal with it.
         self._end_order("refused", reason)
-        if self.children.serving is None:
+        self.resume_at = self._now + backoff_seconds(self.unplanned_in_a_row + 3)
+        if self.children.serving is None and self.line is None:
             self._settle("left", reason)
+        elif self.children.serving is None and self.unplanned_in_a_row >= MOST_UNPLANNED:
+            self._give_up(reason)
 
     def _begin(self, plan: Plan) -> None:
         """Starts what is to serve, now that nobody does."""
-        if unproven := self.counters.never_proven(plan):
-            self._give_up(unproven)
+        if self.counters.is_never_proven(plan):
+            # Its launcher was killed with it each time: no failure was seen, and it is not kept for that.
+            self._give_up(f"it was started {self.counters.starts} times and never proven")
             return
-        self.next, self.is_told = None, False
-        self._tell(self.order.line if self.order else None, "stopped")
-        self.children.count_start(plan, self.order)
+        self.next, self.is_told, order = None, False, self.order
+        if order:
+            self._tell(order.line, "stopped")
         self._order_led_to_a_process()
-        self.children.start(plan, SERVING)
+        self.children.start(plan, SERVING, order)
 
     def _order_led_to_a_process(self) -> None:
         if isinstance(self.order, e.Handover):
