@@ -84,6 +84,7 @@ def pm2(app: WebApp) -> Iterator[Update]:
     """pm2, whose `reload` of what is no node cluster is a stop and a start."""
     program, checkout = str(app.ground.pm2), app.remote.clone(app.folder / "checkout").path
     call = app.ground.call
+    app.ground.on_end(lambda: call(program, "kill"))
     call(program, "start", "serve.py", "--name", "web", "--interpreter", sys.executable, folder=checkout)
     try:
         app.await_version()
