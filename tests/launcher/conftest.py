@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from newleaf.launcher.loop import SIGNALS, Loop
+from tests.support.launchers import state_directory
 
 
 @pytest.fixture
 def state() -> Iterator[Path]:
     """A state directory whose path leaves room for the sockets in it."""
-    folder = Path(tempfile.mkdtemp(prefix="nl-")).resolve()
-    yield folder
-    shutil.rmtree(folder)
+    with state_directory() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,16 @@ SAY_READY = (
 SLEEPER = (sys.executable, "-I", "-S", "-c", f"{SAY_READY} import time; time.sleep(600)")
 NEWLEAF = (sys.executable, "-I", "-S", "-c", "")
 """Newleaf's own programs, of which a launcher only wants to know how they end."""
+
+
+@contextlib.contextmanager
+def state_directory() -> Iterator[Path]:
+    """A folder whose path leaves room for the sockets in it."""
+    folder = Path(tempfile.mkdtemp(prefix="nl-")).resolve()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def make_plan(folder: Path, *command: str, **facts: Any) -> Plan:

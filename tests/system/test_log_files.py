@@ -1,70 +1,130 @@
-"""A log that is written and rotated while it is read."""
+"""Reading a log while somebody else writes, rotates, empties or removes it: each line comes, and once."""
 
 from __future__ import annotations
 
-import threading
+import os
+import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from queue import Queue
 
 import pytest
 
+from newleaf.system import log_files
 from newleaf.system.log_files import LogReader
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "LOOK_SECONDS", 0.005)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "daemon.log"
+
+
+@pytest.fixture
+def reader(path: Path) -> Iterator[LogReader]:
+    path.touch()
+    made = LogReader(path)
+    yield made
+    made.close()
+
+
+def add(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
 @pytest.mark.parametrize(
-    ("content", "count", "lines"),
+    ("text", "count", "lines"),
     [
-        ("a\nb\nc\n", 2, ["b", "c"]),
-        ("a\nb\nunended", 2, ["b", "unended"]),
-        ("a\n\n", 9, ["a", ""]),
         ("", 5, []),
-        ("a\nb\n", 0, []),
+        ("a\nb\nc\n", 2, ["b", "c"]),
+        ("a\nb\nc\n", 20, ["a", "b", "c"]),
+        ("a\nb\nc\n", 0, []),
+        ("a\n\nunended", 2, ["", "unended"]),
+        ("a\x0bb\u2028c\x1dd\n", 1, ["a\x0bb\u2028c\x1dd"]),
     ],
 )
-def test_the_last_lines_are_shown(tmp_path: Path, content: str, count: int, lines: list[str]) -> None:
-    path = tmp_path / "daemon.log"
-    path.write_text(content)
+def test_the_last_lines_are_shown(path: Path, text: str, count: int, lines: list[str]) -> None:
+    path.write_text(text)
     reader = LogReader(path)
     assert reader.last_lines(count) == lines
     reader.close()
 
 
-def test_of_a_long_log_its_end_alone_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "daemon.log"
-    path.write_bytes(b"x" * 3_000_000 + b"\nlast\n")
+def test_of_a_huge_file_the_end_is_read(path: Path) -> None:
+    path.write_bytes(b"x" * 3_000_000 + b"\n\xff end\n")
     reader = LogReader(path)
-    assert reader.last_lines(1) == ["last"]
+    assert reader.last_lines(1) == ["� end"]
+    assert len(reader.last_lines(9)[0]) < 2_000_000
     reader.close()
 
 
-def test_bytes_that_are_no_text_are_shown_all_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "daemon.log"
-    path.write_bytes(b"\xff\xfe\n")
-    reader = LogReader(path)
-    assert len(reader.last_lines(5)) == 1
-    reader.close()
+def test_what_comes_after_the_last_lines_is_followed_without_a_gap(path: Path, reader: LogReader) -> None:
+    add(path, "one\n")
+    assert reader.last_lines(5) == ["one"]
+    add(path, "two\n")
+    lines = reader.follow()
+    assert next(lines) == "two"
+    add(path, "th")
+    add(path, "ree\nfour\n")
+    assert list(islice(lines, 2)) == ["three", "four"]
 
 
-def test_lines_are_followed_across_a_rotation_and_none_is_lost(tmp_path: Path) -> None:
-    path = tmp_path / "daemon.log"
-    path.write_text("before\n")
-    reader, seen = LogReader(path), Queue[str]()
-    assert reader.last_lines(9) == ["before"]
-    follow = reader.follow()
+def test_rotated_then_no_line_is_lost_not_even_one_across_two_files(path: Path, reader: LogReader) -> None:
+    add(path, "one\n")
+    lines = reader.follow()
+    assert next(lines) == "one"
+    add(path, "two\nthr")
+    os.replace(path, path.with_name("daemon.log.1"))
+    add(path, "ee\nfour\n")
+    assert list(islice(lines, 3)) == ["two", "three", "four"]
 
-    def take_four() -> None:
-        for _ in range(4):
-            seen.put(next(follow))
 
-    thread = threading.Thread(target=take_four, daemon=True)
-    thread.start()
-    with path.open("a") as file:
-        file.write("one\ntw")
-        file.flush()
-        assert seen.get(timeout=10) == "one"
-        file.write("o\nthree\n")
-    path.rename(tmp_path / "daemon.log.1")
-    path.write_text("four\n")
-    assert [seen.get(timeout=10) for _ in range(3)] == ["two", "three", "four"]
-    thread.join(10)
-    reader.close()
+def test_written_between_the_look_and_the_rotation_then_it_is_read(
+    path: Path, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = reader.follow()
+    add(path, "one\n")
+    assert next(lines) == "one"
+    looked = time.sleep
+
+    def rotate(seconds: float) -> None:
+        """While it sleeps: a last line comes, and the file gets another name."""
+        monkeypatch.setattr(time, "sleep", looked)
+        add(path, "last\n")
+        os.replace(path, path.with_name("daemon.log.1"))
+        add(path, "first\n")
+
+    monkeypatch.setattr(time, "sleep", rotate)
+    assert list(islice(lines, 2)) == ["last", "first"]
+
+
+def test_emptied_then_what_comes_is_followed(path: Path, reader: LogReader) -> None:
+    add(path, "one\n")
+    lines = reader.follow()
+    assert next(lines) == "one"
+    path.write_text("")
+    add(path, "2\n")
+    assert next(lines) == "2"
+
+
+def test_removed_then_its_successor_is_waited_for(
+    path: Path, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = reader.follow()
+    add(path, "one\n")
+    assert next(lines) == "one"
+    path.unlink()
+    turns: list[float] = []
+
+    def come_back(seconds: float) -> None:
+        turns.append(seconds)
+        if len(turns) == 3:
+            add(path, "two\n")
+
+    monkeypatch.setattr(time, "sleep", come_back)
+    assert next(lines) == "two"
