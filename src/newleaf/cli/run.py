@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -85,12 +86,12 @@ def logs(invocation: Invocation, follow: bool, lines: int) -> None:
     path = launcher.get("log") if launcher else host.state / "logs" / "daemon.log"
     if path is None or not Path(path).is_file():
         raise NoLogFiles(name=host.name)
-    reader = LogReader(Path(path))
-    tail = reader.last_lines(lines)
-    invocation.answer({"outcome": "ok", "path": str(path), "lines": tail}, tail)
-    if follow and not invocation.json:
-        for text in reader.follow():
-            click.echo(defused(text))
+    with contextlib.closing(LogReader(Path(path))) as reader:
+        tail = reader.last_lines(lines)
+        invocation.answer({"outcome": "ok", "path": str(path), "lines": tail}, tail)
+        if follow and not invocation.json:
+            for text in reader.follow():
+                click.echo(defused(text))
 
 
 @click.command("launch-plan", hidden=True)
