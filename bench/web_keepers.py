@@ -21,6 +21,8 @@ from bench.slots_hosts import SlotsHost
 from bench.web_app import SECONDS, WebApp, wait_until
 
 Update = Callable[[], object]
+SAID = "said"
+"""The file that has what a program says while it runs."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,10 @@ class Launched:
         """From when the daemon answers, and is confirmed, to when all of it has ended."""
         host = SlotsHost.make(app.ground, f"web-{app.name}", app.remote)
         argv = (*newleaf_program(), "run", *(() if agent else ("--no-agent",)))
-        with _started(argv, app.ground.folder, host.environment) as process:
-            app.await_version()
+        with _started(argv, app.folder, host.environment) as process:
+            wait_until(lambda: bool(app.ask()) or process.poll() is not None, "the launcher serves nothing")
+            if process.poll() is not None:
+                raise DidNotWork(f"the launcher does not start: {(app.folder / SAID).read_text().strip()}")
             yield cls(app, host, process)
 
     def update(self) -> None:
@@ -161,7 +165,7 @@ def _started(
     argv: Sequence[str], folder: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs meanwhile; in the end it is asked to leave, and killed if it does not."""
-    with (folder / "said").open("ab") as said:
+    with (folder / SAID).open("ab") as said:
         process = subprocess.Popen(
             argv,
             cwd=folder,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +19,12 @@ FIGURES = {"served": 1990, "failed": 0, "p50_ms": 2.0, "p99_ms": 60.0, "max_ms":
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    made = Ground.make(tmp_path, tmp_path / "cache")
-    yield made
-    made.end()
+def ground() -> Iterator[Ground]:
+    """Below a short path, or the launcher's sockets would not fit."""
+    with tempfile.TemporaryDirectory(prefix="nl-") as folder:
+        made = Ground.make(Path(folder).resolve(), Path(folder) / "cache")
+        yield made
+        made.end()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -28,10 +30,12 @@ def lines() -> list[str]:
 
 
 @pytest.fixture
-def act(tmp_path: Path, lines: list[str]) -> UnderLoad:
-    (tmp_path / "tmp").mkdir()
-    sandbox = Sandbox(tmp_path, program_path(os.environ))
-    return UnderLoad.make(sandbox, Screen(lines.append, str(tmp_path)), defaultdict(list))
+def act(lines: list[str]) -> Iterator[UnderLoad]:
+    """In a folder with a short path, or the launcher's sockets would not fit."""
+    with tempfile.TemporaryDirectory(prefix="nl-") as folder:
+        sandbox = Sandbox(Path(folder).resolve(), program_path(os.environ))
+        (sandbox.folder / "tmp").mkdir()
+        yield UnderLoad.make(sandbox, Screen(lines.append, str(sandbox.folder)), defaultdict(list))
 
 
 def test_releases_are_good_but_for_the_bad_one(act: UnderLoad) -> None:
