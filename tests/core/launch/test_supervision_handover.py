@@ -287,9 +287,8 @@ def test_line_hangs_up_after_a_bad_verdict_then_a_program_deals_with_it() -> Non
     daemon.pass_time(60)
     assert daemon.serving is None
     daemon.forget().feed(e.Hung(7)).pass_time(2)
-    assert daemon.story("settle", "start", "ready") == [
-        *("settle failed", "start 5 A", "ready 5", "settle confirmed"),
-    ]
+    story = ["settle failed", "start 5 A", "ready 5", "settle confirmed"]
+    assert daemon.story("settle", "start", "ready") == story
 
 
 def test_bad_verdict_is_being_dealt_with_then_nothing_starts_and_no_order_is_taken() -> None:

@@ -75,12 +75,14 @@ class Children:
             return False
         return plan.handover == OVERLAP or self.counters.waits
 
-    def start(self, plan: Plan, role: str, order: e.Handover | e.Reload | None = None) -> None:
-        """Starts one more, and counts that; `order` is who asks for it."""
-        attempt = order.attempt if isinstance(order, e.Handover) else None
-        self.counters.count_start(plan, attempt)
+    def count_start(self, plan: Plan, order: e.Handover | e.Reload | None) -> None:
+        """One is about to be started, because of `order` where there is one."""
+        self.counters.count_start(plan, order.attempt if isinstance(order, e.Handover) else None)
         if order:
             self.counters.note(self.counters.restarts, self.now.wall)
+
+    def start(self, plan: Plan, role: str) -> None:
+        """Starts one more."""
         self.started += 1
         child = Child(self.started, plan, role, self.now.steady)
         self.all[child.number] = child

@@ -55,10 +55,14 @@ class Counters:
         """Whether a release on trial has had its starts."""
         return self.is_tried(plan.release.commit) and self.starts >= plan.max_starts
 
-    def is_never_proven(self, plan: Plan) -> bool:
-        """Whether a release on trial has had all starts that any may have, whatever ended it."""
+    def never_proven(self, plan: Plan) -> str | None:
+        """Why a release on trial has had all starts that any may have, though no failure of it was seen.
+
+        Each time its launcher was killed with it, or the machine.
+        """
         most = max(plan.max_starts, plan.health.max_starts)
-        return self.is_tried(plan.release.commit) and self.starts >= most
+        is_spent = self.is_tried(plan.release.commit) and self.starts >= most
+        return f"it was started {self.starts} times and never proven" if is_spent else None
 
     def count_start(self, plan: Plan, attempt: str | None) -> None:
         """A process of a release is started, for `attempt` where one asks for it.

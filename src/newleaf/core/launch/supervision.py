@@ -181,8 +181,7 @@ class Supervision:
             self.counters.end_trial(None)
             self.verdict, self.line = "", None
         self.settling = False
-        # Nothing ran when the program that dealt with it said what runs.
-        self.has_served = self.has_served and line is not None
+        self.has_served &= line is not None  # else nothing ran when it was last said what runs
         failures = self.unplanned_in_a_row + max(0, self.in_a_row - 1)
         self.resume_at = self._now + (backoff_seconds(failures + 3) if failures else 0.0)
 
@@ -221,7 +220,8 @@ class Supervision:
         elif self.order:
             self.children.announce(f"handing over to {plan.release.name}")
             if self.children.may_join(plan):
-                self.children.start(plan, INCOMING, self.order)
+                self.children.count_start(plan, self.order)
+                self.children.start(plan, INCOMING)
             else:
                 self.next = plan
                 self.children.dismiss(serving)
@@ -239,15 +239,14 @@ class Supervision:
 
     def _begin(self, plan: Plan) -> None:
         """Starts what is to serve, now that nobody does."""
-        if self.counters.is_never_proven(plan):
-            # Its launcher was killed with it each time: no failure was seen, and it is not kept for that.
-            self._give_up(f"it was started {self.counters.starts} times and never proven")
+        if unproven := self.counters.never_proven(plan):
+            self._give_up(unproven)
             return
-        self.next, self.is_told, order = None, False, self.order
-        if order:
-            self._tell(order.line, "stopped")
+        self.next, self.is_told = None, False
+        self._tell(self.order.line if self.order else None, "stopped")
+        self.children.count_start(plan, self.order)
         self._order_led_to_a_process()
-        self.children.start(plan, SERVING, order)
+        self.children.start(plan, SERVING)
 
     def _order_led_to_a_process(self) -> None:
         if isinstance(self.order, e.Handover):
