@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newleaf.core.texts import defused
+from newleaf.core.texts import cut_middle, defused
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,10 @@ def test_only_colours_are_left_of_all_commands(text: str) -> None:
     assert len(shown) == len(text)
     assert defused(shown) == shown
     assert all(part.partition("m")[0].strip("0123456789;") == "[" for part in shown.split("\x1b")[1:])
+
+
+@given(st.text(alphabet="a🌿\n", max_size=60), st.integers(10, 40))
+def test_whatever_is_cut_then_it_fits_and_keeps_its_ends(text: str, limit: int) -> None:
+    cut = cut_middle(text, limit)
+    assert len(cut.encode("utf-16-le")) // 2 <= limit
+    assert cut == text or (text.startswith(cut.split("…")[0][:-1]) and text.endswith(cut.split("…")[1][1:]))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
@@ -208,6 +208,22 @@ class Reporter(Protocol):
         ...
 
 
+class Updates(Protocol):
+    """Who makes an update for somebody who asks, and says how the host stands; never blocks an event loop."""
+
+    async def request(self, request: Request) -> Mapping[str, Any]:
+        """What came of an update: the record of `newleaf update --json`, whoever's attempt it was (L36)."""
+        ...
+
+    async def status(self) -> Mapping[str, Any]:
+        """The record of `newleaf status --json`."""
+        ...
+
+    async def why(self) -> Mapping[str, Any]:
+        """The record of `newleaf why --json`."""
+        ...
+
+
 __all__ = [
     "Data",
     "Environment",
@@ -222,4 +238,5 @@ __all__ = [
     "Restarted",
     "Restarts",
     "Source",
+    "Updates",
 ]

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
+from packaging.version import Version
 
 from newleaf.core.release import Release
 from newleaf.core.releases.channels import Rule, minor_of, parse_minor, parse_pin, parse_version
@@ -95,6 +96,14 @@ def _judge_version(signal: Signal, rule: Rule, live: Release) -> Ignored | None:
     has = parse_version(live.version or "")
     if has and version <= has:
         return Ignored(f"it is stale: {version} is not newer than {has}, which this host has")
+    return judge_admission(version, rule)
+
+
+def judge_admission(version: Version, rule: Rule) -> Ignored | None:
+    """Why a version is none of those that the host's channel takes; None when it is.
+
+    Raises: MinorInvalid.
+    """
     if rule.channel == "stable" and minor_of(version) != parse_minor(rule.pinned_minor or ""):
         return Ignored(f"{version} is outside of {rule.pinned_minor}, to which this host is pinned")
     if version.is_prerelease and (rule.channel == "stable" or not rule.prereleases):

@@ -1,0 +1,222 @@
+"""`orders.sqlite`: accepted orders and their results.
+
+Rules: an order is on the disk before `accept` returns, and is accepted once, however often it is read again
+(lessons.md L29); an open one belongs to the process that accepted it, until that has ended and another claims
+it; the file is never opened through a symlink (threats.md T20). Every call may take as long as a disk does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from newleaf.core.errors import (
+    CorruptFile,
+    DiskFull,
+    NewerSchema,
+    NewleafError,
+    StateDirectoryUnsafe,
+    StateDirectoryUnwritable,
+)
+from newleaf.core.orders import OVER, Order
+from newleaf.core.records import moment, stamp
+from newleaf.system import files, process_table
+from newleaf.system.databases import side_files
+
+FILE = "orders.sqlite"
+PATIENCE_SECONDS = 10.0
+KEPT = timedelta(days=30)
+"""How long an order that is over is known."""
+
+_TABLE = """
+    CREATE TABLE IF NOT EXISTS orders (
+        key TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, door TEXT NOT NULL, origin TEXT NOT NULL,
+        accepted_at TEXT NOT NULL, told TEXT, stage TEXT NOT NULL, receipt TEXT, interim INTEGER NOT NULL,
+        record TEXT, pid INTEGER NOT NULL, started TEXT NOT NULL
+    )
+"""
+_NOTED = ("stage", "interim", "record")
+_COLUMNS = "key, id, door, origin, accepted_at, told, stage, receipt, interim, record"
+
+
+class Orders:
+    """The orders of one state directory; for use by several threads and processes."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / FILE
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner = (os.getpid(), process_table.start_time(os.getpid()) or "")
+
+    def accept(self, order: Order) -> bool:
+        """Keeps the order as this process's; False when its key is known, and nothing is changed.
+
+        Raises: CorruptFile, NewerSchema, DiskFull, StateDirectoryUnsafe, StateDirectoryUnwritable.
+        """
+        files.observe("accept", self._path)
+        marks = ", ".join("?" * 12)
+        with self._transaction() as connection:
+            done = connection.execute(
+                f"INSERT OR IGNORE INTO orders ({_COLUMNS}, pid, started) VALUES ({marks})",  # noqa: S608
+                (*_values(order), *self._owner),
+            )
+            return done.rowcount == 1
+
+    def note(self, order: Order) -> None:
+        """Keeps what has become of the order. Raises: as `accept`."""
+        files.observe("note", self._path)
+        assignments = ", ".join(f"{name} = ?" for name in _NOTED)
+        with self._transaction() as connection:
+            connection.execute(
+                f"UPDATE orders SET {assignments} WHERE key = ?",  # noqa: S608
+                (order.stage, int(order.interim), _encoded(order), order.key),
+            )
+
+    def note_receipt(self, key: str, receipt: str) -> None:
+        """Keeps which message is the order's receipt; `note` leaves it as it is.
+
+        Raises: as `accept`.
+        """
+        files.observe("note receipt", self._path)
+        with self._transaction() as connection:
+            connection.execute("UPDATE orders SET receipt = ? WHERE key = ?", (receipt, key))
+
+    def find(self, identity: str) -> Order | None:
+        """The order with this id. Raises: as `accept`."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM orders WHERE id = ?",  # noqa: S608
+                (identity,),
+            ).fetchone()
+        return self._read(row) if row else None
+
+    def claim(self, door: str, now: datetime) -> list[Order]:
+        """The open orders of one door whose process has ended, oldest first: they are this process's now.
+
+        What has been over for long is forgotten. Raises: as `accept`.
+        """
+        claimed = []
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM orders WHERE stage = ? AND accepted_at < ?", (OVER, stamp(now - KEPT))
+            )
+            rows = connection.execute(
+                f"SELECT {_COLUMNS}, pid, started FROM orders WHERE door = ? AND stage != ? "  # noqa: S608
+                "ORDER BY accepted_at, rowid",
+                (door, OVER),
+            ).fetchall()
+            for *row, pid, started in rows:
+                if not process_table.is_alive(pid, started):
+                    order = self._read(row)
+                    claimed.append(order)
+                    connection.execute(
+                        "UPDATE orders SET pid = ?, started = ? WHERE key = ?", (*self._owner, order.key)
+                    )
+        return claimed
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        with self._lock:
+            if self._connection:
+                self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._explained():
+            connection = self._connection or self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _open(self) -> sqlite3.Connection:
+        for path in (self._path, *side_files(self._path)):
+            if path.is_symlink():
+                reason = f"is not safe: {path.name} is a symlink"
+                raise StateDirectoryUnsafe(path=path.parent, reason=reason, mend=f"rm {path}")
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with files.explained(self._path):
+            os.close(os.open(self._path, flags, files.PRIVATE_FILE))
+        connection = sqlite3.connect(
+            self._path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            # A write-ahead log costs one fsync an order; FULL makes sure that it is one.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            self._require_known(found)
+            connection.execute(_TABLE)
+            connection.execute(f"PRAGMA user_version = {files.SCHEMA}")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _require_known(self, schema: int) -> None:
+        if schema > files.SCHEMA:
+            raise NewerSchema(path=self._path, found=schema, known=files.SCHEMA)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> NewleafError:
+        if error.sqlite_errorname == "SQLITE_FULL":
+            return DiskFull(path=self._path.parent, free="too little", needed="more")
+        if isinstance(error, sqlite3.OperationalError):
+            return StateDirectoryUnwritable(path=self._path.parent, reason=f"{FILE}: {error}")
+        return CorruptFile(path=self._path, reason=error)
+
+    def _read(self, row: list[Any]) -> Order:
+        key, identity, door, origin, accepted_at, told, stage, receipt, interim, record = row
+        try:
+            return Order(
+                key,
+                identity,
+                door,
+                origin,
+                moment(accepted_at),
+                told,
+                stage,
+                receipt,
+                bool(interim),
+                json.loads(record) if record else None,
+            )
+        except (ValueError, TypeError) as error:
+            raise CorruptFile(path=self._path, reason=f"an order is not newleaf's: {error}") from error
+
+
+def _values(order: Order) -> tuple[object, ...]:
+    return (
+        order.key,
+        order.id,
+        order.door,
+        order.origin,
+        stamp(order.accepted_at),
+        order.to,
+        order.stage,
+        order.receipt,
+        int(order.interim),
+        _encoded(order),
+    )
+
+
+def _encoded(order: Order) -> str | None:
+    return json.dumps(order.record) if order.record is not None else None

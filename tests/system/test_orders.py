@@ -1,0 +1,150 @@
+"""`orders.sqlite`: kept once, for whoever takes them on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from newleaf.core.errors import CorruptFile, NewerSchema, StateDirectoryUnsafe
+from newleaf.core.orders import OVER, TELLING, Order
+from newleaf.system.orders import FILE, KEPT, Orders
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def order(key: str = "telegram:1/7", **fields: Any) -> Order:
+    return Order(key, f"id of {key}", "telegram", "chat", NOON, "1", **fields)
+
+
+def left_by_a_dead_process(state: Path, *keys: str) -> None:
+    """Orders that were accepted by a process that was killed."""
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom datetime import datetime\n"
+        "from newleaf.core.orders import Order\nfrom newleaf.system.orders import Orders\n"
+        "orders = Orders(Path(sys.argv[1]))\n"
+        "for key in sys.argv[2:]:\n"
+        f"    at = datetime.fromisoformat({NOON.isoformat()!r})\n"
+        "    orders.accept(Order(key, f'id of {key}', 'telegram', 'chat', at, '1'))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(state), *keys], check=False, timeout=20)
+    assert done.returncode == -9
+
+
+def test_accepted_then_it_is_kept_whole_and_read_by_the_next_process(tmp_path: Path) -> None:
+    left_by_a_dead_process(tmp_path, "telegram:1/7")
+    assert Orders(tmp_path).find("id of telegram:1/7") == order()
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_l29_read_again_then_it_is_no_new_order(tmp_path: Path) -> None:
+    """After a restart too: lessons.md L29."""
+    left_by_a_dead_process(tmp_path, "telegram:1/7")
+    orders = Orders(tmp_path)
+    assert not orders.accept(replace(order(), id="another", origin="http"))
+    assert orders.find("another") is None
+    assert orders.accept(order("telegram:1/8"))
+
+
+def test_noted_then_its_stage_record_and_receipt_are_kept(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.accept(order())
+    orders.note_receipt("telegram:1/7", "55")
+    orders.note(order(stage=TELLING, interim=True, record={"outcome": "updated"}))
+    kept = Orders(tmp_path).find(order().id)
+    assert kept == order(stage=TELLING, receipt="55", interim=True, record={"outcome": "updated"})
+
+
+def test_left_by_a_dead_process_then_claimed_once_by_the_door_it_came_by(tmp_path: Path) -> None:
+    left_by_a_dead_process(tmp_path, "telegram:1/7", "telegram:1/8")
+    orders, others = Orders(tmp_path), Orders(tmp_path)
+    orders.note(order("telegram:1/8", stage=OVER))
+    assert orders.claim("http", NOON) == []
+    assert [found.key for found in orders.claim("telegram", NOON)] == ["telegram:1/7"]
+    assert others.claim("telegram", NOON) == []
+
+
+def test_its_process_lives_then_nobody_claims_it(tmp_path: Path) -> None:
+    Orders(tmp_path).accept(order())
+    assert Orders(tmp_path).claim("telegram", NOON) == []
+
+
+def test_over_for_long_then_forgotten_and_what_is_open_is_not(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.accept(order("telegram:1/7"))
+    orders.accept(order("telegram:1/8"))
+    orders.note(order("telegram:1/8", stage=OVER))
+    orders.claim("telegram", NOON + KEPT)
+    assert orders.find("id of telegram:1/8")
+    orders.claim("telegram", NOON + KEPT + timedelta(seconds=1))
+    assert orders.find("id of telegram:1/8") is None
+    assert orders.find("id of telegram:1/7")
+
+
+def test_many_threads_accept_the_same_then_one_order(tmp_path: Path) -> None:
+    several = [Orders(tmp_path) for _ in range(4)]
+    answers: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda one=one: answers.append(one.accept(order()))) for one in several
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers) == [False, False, False, True]
+
+
+@pytest.mark.parametrize("name", [FILE, f"{FILE}-wal", f"{FILE}-journal"])
+def test_t20_a_symlink_in_its_place_then_the_other_file_is_untouched(tmp_path: Path, name: str) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / name).symlink_to(other)
+    with pytest.raises(StateDirectoryUnsafe, match="is a symlink"):
+        Orders(state).accept(order())
+    assert other.read_bytes() == b""
+
+
+def test_of_a_newer_newleaf_then_it_is_not_touched(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(NewerSchema):
+        Orders(tmp_path).accept(order())
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, whatever it may be" * 100, b"SQLite format 3\0" + b"x" * 5000]
+)
+def test_broken_then_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(CorruptFile, match=FILE):
+        Orders(tmp_path).accept(order())
+
+
+def test_an_order_is_not_newleafs_then_an_error(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.accept(order())
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("UPDATE orders SET record = '{'")
+    connection.close()
+    with pytest.raises(CorruptFile):
+        orders.find(order().id)
+
+
+def test_closed_then_opened_again_when_needed(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.accept(order())
+    orders.close()
+    assert orders.find(order().id) == order()
+    assert os.path.exists(tmp_path / FILE)
