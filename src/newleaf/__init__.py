@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from newleaf.agent.jobs import busy
     from newleaf.compose import ready
+    from newleaf.compose.doors import doors
     from newleaf.compose.updater import Updater
     from newleaf.core.settings.fragments import GivenSettings as Settings
     from newleaf.system.go import wait_go
     from newleaf.system.inherited_sockets import listen_fds
     from newleaf.system.notify_socket import notify
 
-__all__ = ["Settings", "Updater", "busy", "listen_fds", "notify", "ready", "wait_go"]
+__all__ = ["Settings", "Updater", "busy", "doors", "listen_fds", "notify", "ready", "wait_go"]
 
 _PLACES = {
     "Settings": ("newleaf.core.settings.fragments", "GivenSettings"),
     "Updater": ("newleaf.compose.updater", "Updater"),
     "busy": ("newleaf.agent.jobs", "busy"),
+    "doors": ("newleaf.compose.doors", "doors"),
     "listen_fds": ("newleaf.system.inherited_sockets", "listen_fds"),
     "notify": ("newleaf.system.notify_socket", "notify"),
     "ready": ("newleaf.compose", "ready"),

@@ -1,0 +1,167 @@
+"""The orders of one door on their way: accepted, asked for, and followed to their end, across a restart.
+
+Rules: an order is kept before anything is done for it; one that a dead process has left is taken on where it
+stood: what the history says of its update counts, and only where it says nothing the update is asked for
+again. An update that is not over is followed in the history, which the next process writes on (lessons.md L1,
+L4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from newleaf.agent.background import Result, run_in_background
+from newleaf.core.errors import NewleafError
+from newleaf.core.orders import OVER, Order, find_end, is_final
+from newleaf.core.ports import Updates
+from newleaf.core.records import moment, stamp
+from newleaf.core.releases.channels import Rule
+from newleaf.core.requests import Request
+from newleaf.system import locks
+from newleaf.system.orders import Orders
+
+LOOK_SECONDS = 0.5
+FOLLOWED = timedelta(days=7)
+"""How long a final word is waited for."""
+
+Lines = Callable[[], Iterable[Mapping[str, Any]]]
+
+
+class Doors(Struct, frozen=True):
+    """The doors of one host: what is open to whom, and what all of them need.
+
+    `lines` reads the history; `new_id` makes what no other order has. The secrets are read when they are
+    needed, None where the settings name none that can be used: that door is shut.
+    """
+
+    state: Path
+    orders: Orders
+    updates: Updates
+    lines: Lines
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    rule: Rule = Rule()
+    chats: frozenset[str] = frozenset()
+    telegram_token: Callable[[], str | None] = lambda: None
+    token: Callable[[], str | None] = lambda: None
+    webhook_secret: Callable[[], str | None] = lambda: None
+
+
+class Desk:
+    """The orders of the door of this name."""
+
+    def __init__(self, door: str, doors: Doors) -> None:
+        self._door = door
+        self._host = doors
+        self._turn = asyncio.Lock()
+
+    async def accept(self, name: str, origin: str, to: str | None = None) -> Order | None:
+        """A new order, kept; None when one of this name was accepted before, by whichever process.
+
+        Raises: what keeping it gives reason to.
+        """
+        key = f"{self._door}:{name}"
+        # As it is kept, to the millisecond.
+        at = moment(stamp(self._host.now()))
+        order = Order(key, self._host.new_id(), self._door, origin, at, to)
+        is_new = await self._keep(lambda: self._host.orders.accept(order))
+        return order if is_new else None
+
+    async def find(self, identity: str) -> Order | None:
+        """The order with this id, if it is this door's. Raises: what reading gives reason to."""
+        found = await self._keep(lambda: self._host.orders.find(identity))
+        return found if found and found.door == self._door else None
+
+    async def claim(self) -> list[Order]:
+        """The open orders that a dead process has left. Raises: what reading gives reason to."""
+        now = self._host.now()
+        return await self._keep(lambda: self._host.orders.claim(self._door, now))
+
+    async def note(self, order: Order, **changes: object) -> Order:
+        """The order with something changed, kept. Raises: what keeping it gives reason to."""
+        changed = replace(order, **changes)
+        await self._keep(lambda: self._host.orders.note(changed))
+        return changed
+
+    async def note_receipt(self, order: Order, receipt: str) -> None:
+        """Keeps which message says that the order was received, whatever else becomes of it meanwhile."""
+        await self._keep(lambda: self._host.orders.note_receipt(order.key, receipt))
+
+    def is_too_late(self, order: Order) -> bool:
+        """Whether nobody would understand a word on the order any more."""
+        return self._host.now() >= order.accepted_at + FOLLOWED
+
+    async def end(self, order: Order) -> Order:
+        """Nothing more will be done for the order."""
+        return await self.note(order, stage=OVER)
+
+    async def ask(self, order: Order, **changes: object) -> Order:
+        """The order with what came of its update, which may not be its end, and with something changed."""
+        record = await self._host.updates.request(Request(order.origin))
+        return await self.note(order, record=record, **changes)
+
+    async def take_on(self, order: Order) -> Order:
+        """Like `ask`, for an order that a dead process has left."""
+        if order.record is not None:
+            return order
+        # As in `agent.asking`: it is another process.
+        while await self._in_background(  # noqa: ASYNC110
+            lambda: locks.is_update_running(self._host.state)
+        ):
+            await asyncio.sleep(LOOK_SECONDS)
+        found = await self._in_background(lambda: find_end(self._host.lines(), order.accepted_at))
+        return await self.note(order, record=found) if found else await self.ask(order)
+
+    async def follow(self, order: Order) -> Order:
+        """The order with its final record; as it is when none came in time."""
+        record = order.record or {}
+        while not is_final(record) and not self.is_too_late(order):
+            await asyncio.sleep(LOOK_SECONDS)
+            found = await self._in_background(
+                lambda: find_end(self._host.lines(), order.accepted_at, order.attempt)
+            )
+            if found:
+                # The history does not name the commits that were told before.
+                known = {"commits": record["commits"]} if found["attempt"] == order.attempt else {}
+                record = {**found, **known}
+        return order if record is order.record else await self.note(order, record=record)
+
+    async def _keep(self, work: Callable[[], Result]) -> Result:
+        """One after another, so that a flood of orders is no flood of threads."""
+        async with self._turn:
+            return await run_in_background(work, "newleaf-order")
+
+    @staticmethod
+    async def _in_background(look: Callable[[], Any]) -> Any:
+        """What is seen; nothing where it cannot be looked at: an attempt tells what is wrong with it."""
+        try:
+            return await run_in_background(look, "newleaf-look")
+        except NewleafError:
+            return None
+
+
+class EndedLines(Struct):
+    """The history's lines, read again only when it has changed. `read` reads them from `path`."""
+
+    path: Path
+    read: Lines
+    _trace: tuple[int, int, int] | None = None
+    _lines: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def __call__(self) -> list[Mapping[str, Any]]:
+        """Raises: CorruptFile, NewerSchema."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return []
+        trace = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if trace != self._trace:
+            self._lines, self._trace = list(self.read()), trace
+        return self._lines

@@ -1,0 +1,104 @@
+"""`newleaf.doors()`: what chats, HTTP and webhooks need of this host, put together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from newleaf.agent.asking import ByProcess, ByUpdater, Submits, VerbProcess
+from newleaf.agent.desk import Doors, EndedLines
+from newleaf.compose import host
+from newleaf.compose.host import Host, now
+from newleaf.core.errors import NewleafError
+from newleaf.core.releases.channels import Rule
+from newleaf.core.settings.fragments import GivenSettings
+from newleaf.system.commands import Runner
+from newleaf.system.git_environment import read_token
+from newleaf.system.orders import Orders
+from newleaf.system.place import Unnamed
+from newleaf.update.history import History
+
+__all__ = ["Doors", "doors"]
+
+LIMIT_SECONDS = 48 * 3600.0
+"""Of a verb: longer than an attempt can take by its own limits (lessons.md L22)."""
+KEPT_BYTES = 4 * 1024 * 1024
+OF_THE_DAEMON = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "NEWLEAF_GO_FD", "NEWLEAF_LAUNCHER")
+"""Variables, by how they begin, that mean the daemon's own process and none that it starts."""
+
+
+def doors(
+    name: str | None = None, settings: GivenSettings | None = None, updater: Submits | None = None
+) -> Doors:
+    """The doors of the app that is meant, as its settings open them: found by its tree, or by `name`.
+
+    Updates are made by `updater`, a `newleaf.Updater` of this process, else each by a process of its own.
+    Raises: UsageError and its kin when it cannot be told which app, or its settings are wrong.
+    """
+    found = host(Unnamed(app=name), settings.fragment if settings else None)
+    history = found.state / "history.jsonl"
+    lines = EndedLines(history, lambda: [entry.line for entry in History(history).entries()])
+    looks = ByProcess(found.state, _verbs(found), lines, _status_of(found), now)
+    chat, http = found.settings.chat, found.settings.http
+    return Doors(
+        found.state,
+        Orders(found.state),
+        ByUpdater(updater, looks) if updater else looks,
+        lines,
+        now,
+        lambda: uuid.uuid4().hex,
+        rule=_rule(found),
+        chats=frozenset(map(str, chat.chats)),
+        telegram_token=_secret(chat.telegram_token_file),
+        token=_secret(http.token_file),
+        webhook_secret=_secret(http.webhook_secret_file),
+    )
+
+
+def _verbs(found: Host) -> VerbProcess:
+    # -P: what lies in the folder that one stands in, an app's, must never be taken for a part of newleaf.
+    argv = (sys.executable, "-P", "-m", "newleaf", "--state-dir", str(found.state))
+    folder = found.state if found.place.has_slots else found.place.folder
+    env = {name: value for name, value in os.environ.items() if not name.startswith(OF_THE_DAEMON)}
+    return VerbProcess(argv, folder, env, LIMIT_SECONDS, Runner(kept_bytes=KEPT_BYTES))
+
+
+def _status_of(found: Host) -> Callable[[], Mapping[str, Any]]:
+    # What it loads is loaded now: after a checkout in place it would be another release's (lessons.md L25).
+    status_file, unknown = found.status_file, found.unknown_status
+    unknown()
+    return lambda: status_file.current(unknown())
+
+
+def _rule(found: Host) -> Rule:
+    deployment, source = found.settings.deployment, found.settings.source
+    return Rule(
+        channel=deployment.channel,
+        branch=source.branch,
+        tag_prefix=source.tag_prefix,
+        pinned_minor=deployment.pinned_minor,
+        prereleases=deployment.prereleases,
+    )
+
+
+def _secret(named: str | None) -> Callable[[], str | None]:
+    """What reads a secret's file whenever it is needed; a door whose file cannot be used is shut (L40)."""
+    if not named:
+        return lambda: None
+    path, told = Path(named).expanduser(), set[str]()
+
+    def read() -> str | None:
+        try:
+            return read_token(path)
+        except NewleafError as error:
+            if error.message not in told:
+                told.add(error.message)
+                logging.getLogger("newleaf").warning("a door is shut: %s", error.message)
+            return None
+
+    return read

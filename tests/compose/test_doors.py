@@ -1,0 +1,115 @@
+"""The doors of a real host: settings that open them, and real updates behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+import newleaf
+from newleaf.agent.asking import ByUpdater
+from newleaf.core.errors import UsageError
+from newleaf.core.orders import BY_ANOTHER
+from newleaf.core.releases.channels import Rule
+from newleaf.core.requests import Request
+from tests.support.deployment import Deployment, wait_until
+
+
+def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    async def bounded() -> Any:
+        async with asyncio.timeout(60):
+            return await work()
+
+    return asyncio.run(bounded())
+
+
+def test_nothing_is_configured_then_every_door_is_shut(deployment: Deployment) -> None:
+    """lessons.md L40"""
+    made = newleaf.doors()
+    assert (made.chats, made.token(), made.webhook_secret()) == (frozenset(), None, None)
+    assert (made.state, made.rule) == (deployment.state, Rule())
+
+
+def test_configured_then_open_and_a_secret_is_read_when_it_is_needed(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    token, secret = deployment.home / "token", deployment.home / "secret"
+    deployment.host_settings(
+        "[deployment]\nchannel = 'stable'\npinned_minor = '1.2'\n[chat]\nchats = [1, -100200]\n"
+        "telegram_token_file = '~/token'\n[http]\ntoken_file = '~/token'\nwebhook_secret_file = '~/secret'\n"
+    )
+    made = newleaf.doors("sessions")
+    assert made.chats == {"1", "-100200"}
+    assert (made.rule.channel, made.rule.pinned_minor) == ("stable", "1.2")
+    with caplog.at_level(logging.WARNING, "newleaf"):
+        assert [made.token(), made.token()] == [None, None]
+    assert len(caplog.records) == 1, "a file that is missing is told once"
+    for path in (token, secret):
+        path.write_text("one\n")
+        path.chmod(0o600)
+    assert (made.token(), made.webhook_secret(), made.telegram_token()) == ("one", "one", "one")
+    token.write_text("two\n")
+    assert made.token() == "two"
+    token.chmod(0o644)
+    assert made.token() is None, "others can read it"
+
+
+def test_settings_in_code_then_they_open_doors_too(deployment: Deployment) -> None:
+    assert newleaf.doors(settings=newleaf.Settings(chat={"chats": [7]})).chats == {"7"}
+
+
+def test_settings_are_wrong_then_an_error_at_once(deployment: Deployment) -> None:
+    deployment.host_settings("[chat]\nchats = ['x']\n")
+    with pytest.raises(UsageError):
+        newleaf.doors()
+
+
+def test_an_updater_is_given_then_it_makes_the_updates(deployment: Deployment) -> None:
+    class Updater:
+        def submit(self, request: Request) -> Future[Any]:
+            raise NotImplementedError
+
+    assert isinstance(newleaf.doors(updater=Updater()).updates, ByUpdater)
+
+
+def test_asked_for_then_a_real_update_its_status_and_why(deployment: Deployment) -> None:
+    commit = deployment.release("1.1.0")
+
+    async def work() -> None:
+        updates = newleaf.doors().updates
+        assert (await updates.status())["status"] == "checking"
+        record = await updates.request(Request("chat"))
+        assert (record["outcome"], record["to"]["commit"]) == ("updated", commit)
+        assert (await updates.request(Request("http")))["outcome"] == "up_to_date"
+        assert (await updates.status())["status"] == "restarting"
+        assert "nothing" in (await updates.why())["summary"]
+
+    run(work)
+    (line,) = deployment.lines("history.jsonl")
+    assert (line["origin"], newleaf.doors().lines()) == ("chat", [line])
+
+
+def test_l36_a_timer_and_a_chat_at_the_same_moment_then_one_update_and_two_answers(
+    deployment: Deployment,
+) -> None:
+    deployment.release("1.2.0", {"newleaf.toml": _slow(deployment)})
+    timer = deployment.start("update", "--json")
+    wait_until((deployment.state / "installing").exists)
+    record = run(lambda: newleaf.doors().updates.request(Request("chat")))
+    output, _ = timer.communicate(timeout=60)
+    assert json.loads(output)["outcome"] == "updated"
+    assert (record["outcome"], record["notes"]) == ("updated", [BY_ANOTHER])
+    assert record["to"] == json.loads(output)["to"]
+    assert len(deployment.lines("history.jsonl")) == 1
+
+
+def _slow(deployment: Deployment) -> str:
+    """Settings whose installation takes its time, and says that it has begun."""
+    text = (deployment.checkout.path / "newleaf.toml").read_text()
+    install = json.dumps(["sh", "-c", f"touch {deployment.state}/installing; sleep 1"])
+    return text.replace('install = "none"', f"install = {install}")
