@@ -1,0 +1,81 @@
+"""What an ASGI server hands over: bodies within bounds, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from newleaf.integrations import http_messages
+from newleaf.integrations.http_messages import (
+    DRAINED_BYTES,
+    MAX_BODY_BYTES,
+    Unread,
+    header,
+    read_body,
+    refusal,
+    send_answer,
+)
+
+
+def read(*messages: dict[str, Any]) -> tuple[bytes, int]:
+    """The body, and how many messages were left."""
+    waiting = [{"type": "http.request", **message} for message in messages]
+
+    async def receive() -> dict[str, Any]:
+        if not waiting:
+            await asyncio.Event().wait()
+        return waiting.pop(0)
+
+    return asyncio.run(read_body(receive)), len(waiting)
+
+
+def refused(*messages: dict[str, Any]) -> int:
+    with pytest.raises(Unread) as caught:
+        read(*messages)
+    return int(caught.value.answer.status)
+
+
+def test_several_pieces_then_one_body() -> None:
+    assert read({"body": b"a", "more_body": True}, {"more_body": True}, {"body": b"b"}) == (b"ab", 0)
+
+
+def test_t24_as_long_as_it_may_be_then_read_and_a_byte_more_is_413() -> None:
+    assert len(read({"body": b"x" * MAX_BODY_BYTES})[0]) == MAX_BODY_BYTES
+    assert refused({"body": b"x" * MAX_BODY_BYTES, "more_body": True}, {"body": b"x"}) == 413
+
+
+def test_t24_without_an_end_then_it_is_not_read_to_it() -> None:
+    piece = {"body": b"x" * MAX_BODY_BYTES, "more_body": True}
+    assert refused(*[piece] * (DRAINED_BYTES // MAX_BODY_BYTES + 1)) == 413
+
+
+def test_it_does_not_come_then_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_messages, "BODY_SECONDS", 0.02)
+    assert refused({"body": b"x", "more_body": True}) == 408
+
+
+def test_the_caller_is_gone_then_400() -> None:
+    assert refused({"type": "http.disconnect"}) == 400
+
+
+def test_a_header_then_the_first_of_its_name() -> None:
+    scope = {"headers": [(b"X-A", b"1"), (b"x-a", b"2")]}
+    assert (header(scope, b"x-a"), header(scope, b"x-b")) == (b"1", b"")
+
+
+def test_an_answer_then_json_that_no_cache_keeps() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(send_answer(send, refusal(HTTPStatus.TOO_MANY_REQUESTS, "wait", Retry_After="7")))
+    headers = dict(sent[0]["headers"])
+    assert sent[0]["status"] == 429
+    assert (headers[b"retry-after"], headers[b"cache-control"]) == (b"7", b"no-store")
+    assert int(headers[b"content-length"]) == len(sent[1]["body"])
+    assert json.loads(sent[1]["body"]) == {"schema": 1, "error": "wait"}
