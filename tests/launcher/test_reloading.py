@@ -48,6 +48,7 @@ def await_said(launcher: subprocess.Popen[str], text: str) -> None:
     assert launcher.stderr is not None
     while text not in (said := launcher.stderr.readline()):
         assert said, "it has ended"
+        assert "loaded anew" not in said, said
 
 
 def test_loaded_anew_then_daemon_sockets_lines_and_logs_go_on(state: Path) -> None:

@@ -188,7 +188,8 @@ def test_a_journal_that_is_no_file_says_nothing_and_is_not_waited_for(files: Sta
     os.mkfifo(files.folder / "journal.jsonl")
     assert files.changing() is None
     os.unlink(files.folder / "journal.jsonl")
-    (files.folder / "other").write_text("x\n")
+    journal(files, "install")
+    (files.folder / "journal.jsonl").rename(files.folder / "other")
     (files.folder / "journal.jsonl").symlink_to("other")
     assert files.changing() is None
 
