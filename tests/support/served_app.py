@@ -172,10 +172,13 @@ if "floods" in CONDUCT:
     line = "x" * 200
     while not stopping.is_set():
         print(line, flush=True)
-while not stopping.is_set() or busy:
+while not stopping.is_set():
     time.sleep(0.01)
+# First, so that what was taken at the last moment counts as busy.
 for server in servers:
     server.join()
+while busy:
+    time.sleep(0.01)
 note("ends", f"{VERSION} {time.time()}")
 '''
 
