@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from newleaf.agent import asking
-from newleaf.agent.asking import ByProcess, ByUpdater, VerbProcess, words_of
+from newleaf.agent.asking import ByProcess, ByUpdater, VerbProcess
 from newleaf.core.errors import CorruptFile
 from newleaf.core.orders import BY_ANOTHER
 from newleaf.core.records import stamp
-from newleaf.core.requests import ASKED_ORIGINS, Request
+from newleaf.core.requests import Request
 from newleaf.system.commands import Runner
 from newleaf.system.locks import update_lock
 
@@ -39,6 +39,7 @@ class Line:
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, ...]] = []
+        self.is_held = False
         self.at_once = 0
         self.most_at_once = 0
 
@@ -46,7 +47,9 @@ class Line:
         self.asked.append(words)
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)
+        while self.is_held:  # noqa: ASYNC110 - the test lets it go
+            await asyncio.sleep(0.002)
         self.at_once -= 1
         return self.answers.pop(0) if self.answers else {"outcome": "up_to_date"}
 
@@ -63,6 +66,18 @@ def run(work: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(bounded())
 
 
+async def in_turn(updates: ByProcess, line: Line, first: Request, *others: Request) -> list[Any]:
+    """What they are answered who ask while an update runs for the first."""
+    line.is_held = True
+    asked = [asyncio.ensure_future(updates.request(first))]
+    while not line.asked:  # noqa: ASYNC110 - it is counted
+        await asyncio.sleep(0.002)
+    asked += [asyncio.ensure_future(updates.request(other)) for other in others]
+    await asyncio.sleep(0)
+    line.is_held = False
+    return await asyncio.gather(*asked)
+
+
 def ended(outcome: str = "updated") -> list[dict[str, Any]]:
     return [{"at": stamp(datetime.now(UTC)), "outcome": outcome, "attempt": "theirs"}]
 
@@ -71,12 +86,7 @@ def test_l36_a_thousand_ask_at_once_then_one_update_and_a_thousand_answers(tmp_p
     line = Line({"outcome": "updated", "attempt": "a"})
     updates = made(tmp_path, line)
 
-    async def work() -> list[Any]:
-        first = asyncio.ensure_future(updates.request(CHAT))
-        await asyncio.sleep(0.005)
-        return await asyncio.gather(first, *(updates.request(Request("webhook")) for _ in range(999)))
-
-    answers = run(work)
+    answers = run(lambda: in_turn(updates, line, CHAT, *[Request("webhook")] * 999))
     assert len(line.asked) == 2, "what is pushed while an update runs may be newer than its target"
     assert line.most_at_once == 1
     assert {answer["attempt"] for answer in answers} == {"a"}
@@ -88,12 +98,8 @@ def test_there_was_something_newer_then_those_who_asked_later_are_told_of_that(t
     line = Line({"outcome": "updated", "attempt": "a"}, {"outcome": "updated", "attempt": "b"})
     updates = made(tmp_path, line)
 
-    async def work() -> Any:
-        first = asyncio.ensure_future(updates.request(CHAT))
-        await asyncio.sleep(0.005)
-        return await asyncio.gather(first, updates.request(CHAT))
-
-    assert [answer["attempt"] for answer in run(work)] == ["a", "b"]
+    answers = run(lambda: in_turn(updates, line, CHAT, CHAT))
+    assert [answer["attempt"] for answer in answers] == ["a", "b"]
 
 
 def test_another_target_is_asked_for_then_it_is_an_update_of_its_own(tmp_path: Path) -> None:
@@ -208,15 +214,6 @@ def test_an_updater_lives_here_then_it_makes_the_update(tmp_path: Path) -> None:
     assert run(updates.status) == {"status": "deployed"}
     assert run(updates.why) == {"summary": "x"}
     assert (asked, line.asked) == ([CHAT], [("why",)])
-
-
-def test_a_request_then_options_that_can_be_no_others() -> None:
-    """lessons.md L11"""
-    request = Request("http", "--now", "-f", now=True, force_busy=True, wait_seconds=2)
-    assert words_of(request) == [
-        *("--origin", "http", "--to=--now", "--branch=-f", "--now", "--force-busy", "--wait=2")
-    ]
-    assert [words_of(Request(origin)) for origin in ASKED_ORIGINS] == [["--origin", o] for o in ASKED_ORIGINS]
 
 
 def verb(folder: Path, code: str, timeout_seconds: float = 20) -> Any:

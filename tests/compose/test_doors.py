@@ -13,11 +13,18 @@ import pytest
 
 import newleaf
 from newleaf.agent.asking import ByUpdater
+from newleaf.compose import doors
 from newleaf.core.errors import UsageError
 from newleaf.core.orders import BY_ANOTHER
 from newleaf.core.releases.channels import Rule
 from newleaf.core.requests import Request
 from tests.support.deployment import Deployment, wait_until
+
+
+@pytest.fixture(autouse=True)
+def stands_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of the tests was started from newleaf's own tree."""
+    monkeypatch.setattr(doors, "own_tree", lambda: None)
 
 
 def run(work: Callable[[], Awaitable[Any]]) -> Any:
@@ -63,6 +70,14 @@ def test_settings_in_code_then_they_open_doors_too(deployment: Deployment) -> No
     assert newleaf.doors(settings=newleaf.Settings(chat={"chats": [7]})).chats == {"7"}
 
 
+def test_started_from_anywhere_then_the_app_is_found_by_the_program_s_tree(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(deployment.home)
+    monkeypatch.setattr(doors, "own_tree", lambda: deployment.checkout.path)
+    assert newleaf.doors().state == deployment.state
+
+
 def test_settings_are_wrong_then_an_error_at_once(deployment: Deployment) -> None:
     deployment.host_settings("[chat]\nchats = ['x']\n")
     with pytest.raises(UsageError):
@@ -92,6 +107,19 @@ def test_asked_for_then_a_real_update_its_status_and_why(deployment: Deployment)
     run(work)
     (line,) = deployment.lines("history.jsonl")
     assert (line["origin"], newleaf.doors().lines()) == ("chat", [line])
+
+
+def test_an_updater_lives_here_then_a_real_update_by_it(deployment: Deployment) -> None:
+    deployment.run("check")
+    commit = deployment.release("1.1.0")
+
+    async def work() -> Any:
+        async with newleaf.Updater("sessions") as updater:
+            return await newleaf.doors(updater=updater).updates.request(Request("chat"))
+
+    record = run(work)
+    assert (record["outcome"], record["to"]["commit"]) == ("updated", commit)
+    assert deployment.lines("history.jsonl")[0]["origin"] == "chat"
 
 
 def test_l36_a_timer_and_a_chat_at_the_same_moment_then_one_update_and_two_answers(

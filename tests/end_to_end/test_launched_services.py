@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,13 @@ class Kept:
         return found
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A unix socket's path has room for little more than a hundred bytes."""
+    with tempfile.TemporaryDirectory(prefix="nl-") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module")
 def systemd() -> Iterator[RealSystemd]:
     if reason := why_not():
@@ -148,11 +156,11 @@ def send(keeper: LaunchdKeeper, number: signal.Signals) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are counted by /proc")
-def test_under_launchds_rules_a_killed_launcher_is_followed_by_one_daemon(tmp_path: Path) -> None:
+def test_under_launchds_rules_a_killed_launcher_is_followed_by_one_daemon(short_folder: Path) -> None:
     """lessons.md L28, L3"""
-    kept = Kept.make(tmp_path)
+    kept = Kept.make(short_folder)
     (kept.state / "logs").mkdir(exist_ok=True)
-    newleaf = tmp_path / "newleaf"
+    newleaf = short_folder / "newleaf"
     newleaf.write_text(f'#!/bin/sh\nexec {sys.executable} -m newleaf "$@"\n')
     newleaf.chmod(0o755)
     made = subject(

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from newleaf.agent.attempt_process import words_of
 from newleaf.agent.background import run_in_background
 from newleaf.core.errors import NewleafError
 from newleaf.core.orders import BY_ANOTHER, MOVED, NOTHING_NEW, find_end, with_note
@@ -180,16 +181,6 @@ class ByUpdater(Struct, frozen=True):
 def failure(error: Mapping[str, Any], outcome: str = "failed") -> Record:
     """The record of an update that gave none."""
     return {"schema": 1, **Result(outcome, errors=(dict(error),)).as_record()}
-
-
-def words_of(request: Request) -> list[str]:
-    """A request as options of `newleaf update`; what it holds is never an option itself (lessons.md L11)."""
-    said = {"--to": request.to, "--branch": request.branch}
-    words = [f"{option}={value}" for option, value in said.items() if value is not None]
-    words += ["--now"] if request.now else []
-    words += ["--force-busy"] if request.force_busy else []
-    words += [f"--wait={request.wait_seconds}"] if request.wait_seconds else []
-    return ["--origin", request.origin, *words]
 
 
 def _are_alike(one: Request, other: Request) -> bool:

@@ -12,15 +12,15 @@ from typing import Any
 
 from newleaf.agent.asking import ByProcess, ByUpdater, Submits, VerbProcess
 from newleaf.agent.desk import Doors, EndedLines
-from newleaf.compose import host
+from newleaf.compose import host, own_tree
 from newleaf.compose.host import Host, now
 from newleaf.core.errors import NewleafError
 from newleaf.core.releases.channels import Rule
-from newleaf.core.settings.fragments import GivenSettings
+from newleaf.core.settings.fragments import Fragment, GivenSettings
 from newleaf.system.commands import Runner
 from newleaf.system.git_environment import read_token
 from newleaf.system.orders import Orders
-from newleaf.system.place import Unnamed
+from newleaf.system.place import Unnamed, current_folder
 from newleaf.update.history import History
 
 __all__ = ["Doors", "doors"]
@@ -40,7 +40,10 @@ def doors(
     Updates are made by `updater`, a `newleaf.Updater` of this process, else each by a process of its own.
     Raises: UsageError and its kin when it cannot be told which app, or its settings are wrong.
     """
-    found = host(Unnamed(app=name), settings.fragment if settings else None)
+    given = settings.fragment if settings else Fragment()
+    said = given.inputs.get("app.name")
+    selection = Unnamed(app=name or (said.value if said else None))
+    found = host(selection, given, own_tree() or current_folder())
     history = found.state / "history.jsonl"
     lines = EndedLines(history, lambda: [entry.line for entry in History(history).entries()])
     looks = ByProcess(found.state, _verbs(found), lines, _status_of(found), now)
