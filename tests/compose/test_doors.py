@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import newleaf
+from newleaf import compose
 from newleaf.agent.asking import ByUpdater
-from newleaf.compose import doors
 from newleaf.core.errors import UsageError
 from newleaf.core.orders import BY_ANOTHER
 from newleaf.core.releases.channels import Rule
@@ -24,7 +24,7 @@ from tests.support.deployment import Deployment, wait_until
 @pytest.fixture(autouse=True)
 def stands_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program of the tests was started from newleaf's own tree."""
-    monkeypatch.setattr(doors, "own_tree", lambda: None)
+    monkeypatch.setattr(compose, "own_tree", lambda: None)
 
 
 def run(work: Callable[[], Awaitable[Any]]) -> Any:
@@ -74,7 +74,7 @@ def test_started_from_anywhere_then_the_app_is_found_by_the_program_s_tree(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(deployment.home)
-    monkeypatch.setattr(doors, "own_tree", lambda: deployment.checkout.path)
+    monkeypatch.setattr(compose, "own_tree", lambda: deployment.checkout.path)
     assert newleaf.doors().state == deployment.state
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from newleaf.agent.asking import ByProcess, ByUpdater, Submits, VerbProcess
 from newleaf.agent.desk import Doors, EndedLines
-from newleaf.compose import host, own_tree
+from newleaf.compose import host
 from newleaf.compose.host import Host, now
 from newleaf.core.errors import NewleafError
 from newleaf.core.releases.channels import Rule
@@ -40,6 +40,8 @@ def doors(
     Updates are made by `updater`, a `newleaf.Updater` of this process, else each by a process of its own.
     Raises: UsageError and its kin when it cannot be told which app, or its settings are wrong.
     """
+    from newleaf.compose import own_tree
+
     given = settings.fragment if settings else Fragment()
     said = given.inputs.get("app.name")
     selection = Unnamed(app=name or (said.value if said else None))
