@@ -45,6 +45,15 @@ class AttemptProcess(Struct, frozen=True):
             return _failed(error.message, error.as_record())
 
 
+OF_THE_DAEMON = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "NEWLEAF_GO_FD", "NEWLEAF_LAUNCHER")
+"""Variables, by how they begin, that mean the daemon's own process and none that it starts."""
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a process started by a daemon gets of the daemon's own environment."""
+    return {name: value for name, value in environ.items() if not name.startswith(OF_THE_DAEMON)}
+
+
 def words_of(request: Request) -> list[str]:
     """A request as options of `newleaf update`; what it holds is never an option itself (lessons.md L11)."""
     # No program can be handed a zero byte; without it the verb says what is wrong with the rest.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from newleaf.agent.asking import ByProcess, ByUpdater, Submits, VerbProcess
+from newleaf.agent.attempt_process import inherited
 from newleaf.agent.desk import Doors, EndedLines
 from newleaf.compose import host
 from newleaf.compose.host import Host, now
@@ -28,8 +29,6 @@ __all__ = ["Doors", "doors"]
 LIMIT_SECONDS = 48 * 3600.0
 """Of a verb: longer than an attempt can take by its own limits (lessons.md L22)."""
 KEPT_BYTES = 4 * 1024 * 1024
-OF_THE_DAEMON = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "NEWLEAF_GO_FD", "NEWLEAF_LAUNCHER")
-"""Variables, by how they begin, that mean the daemon's own process and none that it starts."""
 
 
 def doors(
@@ -69,8 +68,7 @@ def _verbs(found: Host) -> VerbProcess:
     # -P: what lies in the folder that one stands in, an app's, must never be taken for a part of newleaf.
     argv = (sys.executable, "-P", "-m", "newleaf", "--state-dir", str(found.state))
     folder = found.state if found.place.has_slots else found.place.folder
-    env = {name: value for name, value in os.environ.items() if not name.startswith(OF_THE_DAEMON)}
-    return VerbProcess(argv, folder, env, LIMIT_SECONDS, Runner(kept_bytes=KEPT_BYTES))
+    return VerbProcess(argv, folder, inherited(os.environ), LIMIT_SECONDS, Runner(kept_bytes=KEPT_BYTES))
 
 
 def _status_of(found: Host) -> Callable[[], Mapping[str, Any]]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newleaf.agent.attempt_process import inherited
 from newleaf.agent.beside import Beside, BesideParts
 from newleaf.agent.children import Children
 from newleaf.agent.departure import Leaving
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from newleaf.compose.host import Host
 
 __all__ = ["Updater"]
-
-OF_THE_DAEMON = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "NEWLEAF_GO_FD", "NEWLEAF_LAUNCHER")
-"""Variables, by how they begin, that mean the daemon's own process and none that it starts."""
 
 
 class Updater(Embedded):
@@ -87,7 +85,7 @@ class _Making:
         """Attempts are told what this process was told; a daemon signals itself, when it has drained."""
         from newleaf.compose.beside import Calls
 
-        env = {**self._given.variables, **_inherited(os.environ)}
+        env = {**self._given.variables, **inherited(os.environ)}
         if leaving.mode == "sigterm":
             env["NEWLEAF_RESTART__MODE"] = "exit"
         folder = found.state if found.place.has_slots else found.place.folder
@@ -105,7 +103,3 @@ def _leaving(found: Host) -> Leaving:
     restart, stop = found.settings.restart, found.settings.app.stop_seconds
     away = stop + found.settings.health.ready
     return Leaving(restart.mode, restart.exit_code, found.settings.gates.max_wait, stop, away)
-
-
-def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if not name.startswith(OF_THE_DAEMON)}

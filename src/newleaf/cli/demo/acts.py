@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import newleaf
-from newleaf.cli.demo import under_load
 from newleaf.cli.demo.demo_host import SECRET, Host
 from newleaf.cli.demo.maintainer import Maintainer
 from newleaf.cli.demo.proofs import Check
 from newleaf.cli.demo.sandbox import Sandbox
 from newleaf.cli.demo.screen import Screen
 from newleaf.cli.demo.service import Service, Witness, kept_running
+from newleaf.cli.demo.under_load import perform
 from newleaf.cli.demo.wheels import fill_index, write_library
 from newleaf.core.errors import DemoStuck
 from newleaf.core.states import ENDS
@@ -77,7 +77,7 @@ class Demonstration:
             stage = Stage(self.screen, self.checks, host, maintainer, service, witness)
             for act in (use, move_on, refuse_damage, survive_kills):
                 act(stage)
-            under_load.perform(self.sandbox, self.screen, self.checks)
+            perform(self.sandbox, self.screen, self.checks)
             look_around(stage)
 
     def _deploy(self, host: Host, maintainer: Maintainer) -> None:
