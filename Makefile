@@ -17,6 +17,9 @@ UV_SYSTEM_CERTS ?= 1
 export UV_SYSTEM_CERTS
 endif
 
+# Half of what a test does is waiting for a process: three run on two cores.
+TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
+
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
 .NOTPARALLEL:
@@ -42,7 +45,7 @@ demo: setup ## the whole loop, live, on a repository it makes
 	@$(VENV)/bin/newleaf demo
 
 test: setup ## every test
-	@$(PYTHON_IN) -m pytest -n auto
+	@$(PYTHON_IN) -m pytest -n $(TEST_PROCESSES)
 
 check: setup lint types layers docs-check test ## what must hold before a commit
 
