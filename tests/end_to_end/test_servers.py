@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import re
 import signal
 import socket
 import struct
@@ -22,79 +21,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.kills import PATIENCE_SECONDS, wait_until
+from tests.support.server_programs import ONE_WORKER, PROGRAMS, SERVERS, Served
 from tests.support.socket_parent import Child, SocketParent
 
-PAGE = Path(__file__).parents[2] / "docs/how-to/serve-without-losing-a-request.md"
-PROGRAMS = dict(re.findall(r"^```python (\S+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL))
-SLOW_SECONDS = 0.3
 BURST = 40
-
-ASGI = f"""
-import asyncio, os
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({{"type": "lifespan.startup.complete"}})
-        return await send({{"type": "lifespan.shutdown.complete"}})
-    await asyncio.sleep({SLOW_SECONDS} if scope["path"] == "/slow" else 0)
-    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]}})
-    await send({{"type": "http.response.body", "body": os.environ["RELEASE"].encode()}})
-"""
-WSGI = f"""
-import os, time
-def app(environ, start_response):
-    time.sleep({SLOW_SECONDS} if environ["PATH_INFO"] == "/slow" else 0)
-    start_response("200 OK", [("Content-Length", "3")])
-    return [os.environ["RELEASE"].encode()]
-"""
-AIOHTTP = f"""
-import asyncio, os
-from aiohttp import web
-async def answer(request):
-    await asyncio.sleep({SLOW_SECONDS} if request.path == "/slow" else 0)
-    return web.Response(text=os.environ["RELEASE"])
-app = web.Application()
-app.router.add_get("/{{any:.*}}", answer)
-"""
-ASYNCIO = f"""
-import asyncio, os
-async def answer(reader, writer):
-    head = await reader.readuntil(b"\\r\\n\\r\\n")
-    await asyncio.sleep({SLOW_SECONDS} if head.startswith(b"GET /slow") else 0)
-    writer.write(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 3\\r\\n\\r\\n")
-    writer.write(os.environ["RELEASE"].encode())
-    await writer.drain()
-"""
-
-
-@dataclass(frozen=True)
-class Served:
-    """One server of the page."""
-
-    app: str
-    argv: tuple[str, ...]
-    waits: bool
-    ends: int = 0
-    ready: tuple[str, ...] = ("READY=1",)
-    says_stopping: bool = True
-
-
-GUNICORN = (str(Path(sys.executable).with_name("gunicorn")), "app:app")
-ONE_WORKER = {"GUNICORN_CMD_ARGS": "--workers 1"}
-"""gunicorn's worker misses a SIGTERM that comes while it boots; the one that has answered has booted."""
-SERVERS = {
-    "uvicorn": Served(ASGI, (sys.executable, "serve_uvicorn.py"), waits=True, ends=-signal.SIGTERM),
-    "gunicorn": Served(
-        WSGI,
-        GUNICORN,
-        waits=False,
-        ready=("READY=1\nSTATUS=Gunicorn arbiter booted", "READY=1"),
-        says_stopping=False,
-    ),
-    "hypercorn": Served(ASGI, (sys.executable, "serve_hypercorn.py"), waits=False),
-    "aiohttp": Served(AIOHTTP, (sys.executable, "serve_aiohttp.py"), waits=True),
-    "asyncio": Served(ASYNCIO, (sys.executable, "serve_asyncio.py"), waits=True),
-}
 
 
 class Connection(http.client.HTTPConnection):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -241,11 +241,12 @@ def launched(
     files: dict[str, Any] | None = None,
     run: Sequence[str] = ("--no-agent",),
     start: bool = True,
+    environment: Mapping[str, str] | None = None,
     **tables: Any,
 ) -> Iterator[Launched]:
     """An app at 1.0.0 that behaves by `first`, confirmed; not even launched where `start` is False.
 
-    `words` are for `app.listen`, `run` for `newleaf run`, `tables` for newleaf.toml.
+    `words` are for `app.listen`, `run` and `environment` for `newleaf run`, `tables` for newleaf.toml.
     """
     kind = SlotDeployment if slots else Deployment
     listen = [word for word in words or (SOCKET,) if word != NOTHING]
@@ -258,7 +259,7 @@ def launched(
         one = Launched(kind.make(folder, first_files, app=app, **given, **tables))
         try:
             if start:
-                one.launch(*run)
+                one.launch(*run, **(environment or {}))
                 one.await_confirmed()
                 # From then on its program holds no lock.
                 one.await_history("started", "1.0.0")
