@@ -259,7 +259,7 @@ def launched(
         one = Launched(kind.make(folder, first_files, app=app, **given, **tables))
         try:
             if start:
-                one.launch(*run, **(environment or {}))
+                one.launch(*run, before=None, **(environment or {}))
                 one.await_confirmed()
                 # From then on its program holds no lock.
                 one.await_history("started", "1.0.0")
