@@ -188,15 +188,17 @@ def test_another_app_of_that_name_keeps_its_service(terminal: Terminal, units: P
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["--timer", "25:00"], "timer_unreadable"),
-        (["--socket"], "nothing_to_listen_at"),
-        (["--launchd", "--socket"], "sockets_need_systemd"),
+        ([*USER, "--timer", "25:00"], "timer_unreadable"),
+        ([*USER, "--socket"], "nothing_to_listen_at"),
+        (["--launchd", "--user", "--socket"], "sockets_need_systemd"),
+        ([*USER, "--launchd"], "usage"),
+        ([*USER, "--system"], "usage"),
     ],
 )
 def test_wish_that_cannot_be_is_usage_and_nothing_is_written(
     terminal: Terminal, home: Path, words: list[str], code: str
 ) -> None:
-    answer = terminal.run("service", "install", *USER, *words)
+    answer = terminal.run("service", "install", *words)
     assert (answer.code, answer.outcome) == (2, "usage")
     assert answer.record["errors"][0]["code"] == code
     assert not (home / ".config" / "systemd").exists()

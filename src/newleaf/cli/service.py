@@ -21,21 +21,23 @@ SAID = {"write": "will be written", "keep": "is there", "remove": "will be remov
 
 @click.command(short_help="Have systemd or launchd run the app, and its updates.")
 @click.argument("action", type=click.Choice(["install", "uninstall", "show"]))
-@click.option("--systemd", "manager", flag_value="systemd", help="For systemd (else what the machine has).")
-@click.option("--launchd", "manager", flag_value="launchd", help="For launchd.")
+@click.option("--systemd", is_flag=True, help="For systemd (else what the machine has).")
+@click.option("--launchd", is_flag=True, help="For launchd.")
 @click.option("--timer", metavar="TIMES|SPAN", help='Updates too, at "06:00,18:00" or every 12h.')
 @click.option("--socket", is_flag=True, help="systemd holds the sockets of app.listen.")
-@click.option("--user", "scope", flag_value="user", help="For this user alone (unless root calls).")
-@click.option("--system", "scope", flag_value="system", help="For the machine.")
+@click.option("--user", is_flag=True, help="For this user alone (unless root calls).")
+@click.option("--system", is_flag=True, help="For the machine.")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @pass_invocation
 def service(
     invocation: Invocation,
     action: str,
-    manager: Manager | None,
+    systemd: bool,
+    launchd: bool,
     timer: str | None,
     socket: bool,
-    scope: str | None,
+    user: bool,
+    system: bool,
     yes: bool,
 ) -> None:
     """Have the machine's service manager run the daemon under newleaf, and with --timer its updates.
@@ -47,9 +49,12 @@ def service(
     uninstall stops all that and takes it away. show says what install would write, and what is there. Files
     that newleaf did not write are never touched.
     """
+    if (systemd and launchd) or (user and system):
+        raise click.UsageError("--systemd or --launchd, --user or --system: not both")
+    manager: Manager | None = "systemd" if systemd else "launchd" if launchd else None
     wish = Wish(
         manager or servicing.choose_manager(os.environ),
-        is_system=scope == "system" or (scope is None and os.geteuid() == 0),
+        is_system=system or (not user and os.geteuid() == 0),
         timer=None if timer is None else parse_timer(timer),
         has_socket=socket,
     )

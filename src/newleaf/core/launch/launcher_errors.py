@@ -39,7 +39,7 @@ class NoCommand(UsageError):
     """nothing says how the daemon is started: app.command is not set"""
 
     code = "no_command"
-    cure = "set app.command in newleaf.toml, or name it: newleaf run -- COMMAND"
+    cure = "set app.command in newleaf.toml and commit that, or name it: newleaf run -- COMMAND"
 
 
 class LauncherRefused(FailedError):
