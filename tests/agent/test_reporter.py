@@ -69,6 +69,17 @@ def test_a_line_of_progress_goes_to_who_watches_and_to_the_log(world: World) -> 
     assert world.file.published() is None
 
 
+def test_the_word_stands_already_then_who_watches_sees_it_and_the_log_has_it_once(world: World) -> None:
+    """lessons.md L5: an update that waits is tried again and again, each time by a process of its own."""
+    waiting = word("waiting", waiting_for=(Waiting("idle", "a job runs", START),))
+    for _ in range(3):
+        world.reporter.publish(waiting)
+        world = World(world.state)
+        world.reporter.publish(waiting)
+        assert len(world.seen) == 1
+    assert len(world.log) == 1
+
+
 def test_the_same_word_again_is_one_line(world: World) -> None:
     """lessons.md L5"""
     failed = word("update_failed", error="the remote is gone")

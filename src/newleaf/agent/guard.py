@@ -46,7 +46,7 @@ class Guard(Struct, frozen=True):
     limit: int
     history: History
     published: Callable[[], Mapping[str, Any] | None]
-    publish: Callable[[Status], None]
+    publish: Callable[[Status], object]
     unknown: Callable[[], Status]
     now: Callable[[], datetime]
     warn: Callable[[str], None]

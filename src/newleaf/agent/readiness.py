@@ -45,7 +45,7 @@ class Readiness(Struct, frozen=True):
     history: History
     version_of: Callable[[str], str | None]
     published: Callable[[], Mapping[str, Any] | None]
-    publish: Callable[[Status], None]
+    publish: Callable[[Status], object]
     clear_signal: Callable[[Release], None]
     now: Callable[[], datetime]
 

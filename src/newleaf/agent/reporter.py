@@ -1,6 +1,7 @@
 """Who is told what happens: the status file, the log, the notices, and whoever watches.
 
-An outcome is told everywhere; a line of progress goes to the watcher and the log only.
+An outcome is told everywhere; a line of progress goes to the watcher and the log only. A word that stands
+already, because an update that waits was tried again, is not logged once more (lessons.md L5).
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ class Reporter(Struct):
 
     def publish(self, status: Status) -> None:
         """Publishes a word, and posts it when it is an outcome."""
-        self.status.publish(status)
+        is_new = self.status.publish(status)
         sentence = describe(status)
         if sentence != self._last:
             self._last = sentence
-            self.line(sentence)
+            self.watch(sentence)
+            if is_new:
+                self.log.write(sentence)
         if status.status in OUTCOMES:
             self.notify(status)
 

@@ -27,14 +27,16 @@ class StatusFile:
         self._path = state / STATUS_FILE
         self._running = running
 
-    def publish(self, status: Status) -> None:
-        """Replaces the published word; an unchanged one is not written again.
+    def publish(self, status: Status) -> bool:
+        """Replaces the published word, and whether it had to: an unchanged one is not written again.
 
         Raises: NewerSchema, DiskFull, StateDirectoryUnwritable.
         """
         record = status.as_record()
-        if _without_time(record) != _without_time(self.published() or {}):
+        is_new = _without_time(record) != _without_time(self.published() or {})
+        if is_new:
             files.write_record(self._path, record)
+        return is_new
 
     def published(self) -> dict[str, Any] | None:
         """The last word as it was published; None before the first, and when it cannot be read.
