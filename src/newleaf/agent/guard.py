@@ -128,7 +128,7 @@ class Guard(Struct, frozen=True):
         except NewleafError:
             return None
 
-    def _try(self, write: Callable[[], None]) -> None:
+    def _try(self, write: Callable[[], object]) -> None:
         try:
             with files.explained():
                 write()
