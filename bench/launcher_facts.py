@@ -12,12 +12,12 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from bench.facts import NUMBERS, Fact, Facts, measure_all
 from bench.ground import Ground
 from bench.measure import DidNotWork
 from bench.restarts import PAUSE_SECONDS, under_load
@@ -27,11 +27,12 @@ from newleaf.system import files
 from newleaf.system.control_socket import line_to
 
 NAME = "launcher"
-HEAD = ("under the launcher", "measured", "must", "met")
-NUMBERS = range(1, 2)
+HEAD = "under the launcher"
 POLLS_A_DAY = 24 * 60
 DAY_SECONDS = 86_400
 MIB = 1 << 20
+
+__all__ = ["HEAD", "NAME", "NUMBERS", "Measured", "measure"]
 
 
 @dataclass(frozen=True)
@@ -46,69 +47,17 @@ class Scale:
 FULL, QUICK = Scale(10, 60, 30.0), Scale(2, 5, 3.0)
 
 
-@dataclass(frozen=True)
-class Fact:
-    """One number. `most`: what it must not exceed, None where nothing is asked."""
+class Measured(Facts):
+    """What came of it."""
 
-    name: str
-    value: float
-    unit: str
-    most: float | None = None
-    must: str = ""
-
-    @property
-    def is_met(self) -> bool | None:
-        return None if self.most is None else self.value <= self.most
-
-    def line(self) -> list[str]:
-        """The cells of its row."""
-        must = self.must or ("" if self.most is None else f"≤ {self.most:g} {self.unit}".rstrip())
-        met = {True: "yes", False: "NO", None: ""}[self.is_met]
-        decimals = 0 if self.unit == "" else 2
-        return [self.name, f"{self.value:,.{decimals}f} {self.unit}".rstrip(), must, met]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """All that was measured, and what did not work."""
-
-    facts: Sequence[Fact] = ()
-    failures: Sequence[str] = ()
-
-    def lines(self) -> list[list[str]]:
-        """The table, its head first; nothing when nothing was measured."""
-        return [list(HEAD), *(fact.line() for fact in self.facts)] if self.facts else []
-
-    def as_record(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": fact.name,
-                "value": round(fact.value, 3),
-                "unit": fact.unit,
-                "most": fact.most,
-                "met": fact.is_met,
-            }
-            for fact in self.facts
-        ]
+    head = HEAD
 
 
 def measure(ground: Ground, *, quick: bool) -> Measured:
     """Measures one after another; what does not work leaves the others alone."""
-    facts: list[Fact] = []
-    failures: list[str] = []
-    kinds: Sequence[Callable[[Ground, Scale], list[Fact]]] = (
-        _crash_loop,
-        _bad_release,
-        _detection,
-        _memory,
-        _days,
-    )
-    for kind in kinds:
-        try:
-            facts += kind(ground, QUICK if quick else FULL)
-        except DidNotWork as error:
-            failures.append(f"{NAME}: {kind.__name__.strip('_')} did not work: {error}")
-    return Measured(facts, failures)
+    scale = QUICK if quick else FULL
+    kinds = (_crash_loop, _bad_release, _detection, _memory, _days)
+    return Measured(*measure_all(NAME, [partial(kind, ground, scale) for kind in kinds]))
 
 
 # --- verdicts ---------------------------------------------------------------------------

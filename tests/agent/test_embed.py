@@ -107,6 +107,13 @@ def test_all_is_well_then_who_asks_gets_the_record(world: World) -> None:
     assert world.said == []
 
 
+def test_the_state_directory_is_not_there_yet_then_it_is_made(world: World) -> None:
+    world.state = world.state / "not-yet"
+    assert ask(world) == ("up_to_date", "")
+    assert world.said == []
+    assert world.state.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_is_read_and_loaded_is_read_and_loaded_beside_the_event_loop(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,8 +219,17 @@ def test_signal_cannot_be_judged_then_told_and_no_look(world: World) -> None:
     assert (failing.looked, failing.said) == ([], [OFFLINE.message])
 
 
-def test_signal_was_there_at_the_start_then_no_news(world: World) -> None:
+def test_signal_was_there_at_the_start_then_a_look_within_two_seconds(world: World) -> None:
     world.signal.write(SAID)
+    world.results, world.until, world.chance = [FOUND], 200, 0.9
+    world.run(300)
+    (looked,) = world.looked
+    assert looked <= 2
+
+
+def test_an_attempt_has_followed_the_signal_that_was_there_at_the_start_then_no_news(world: World) -> None:
+    world.signal.write(SAID)
+    (world.state / "journal.jsonl").write_text("")
     world.until, world.chance = 200, 0.9
     world.run(300)
     assert world.looked == []
@@ -239,6 +248,7 @@ def test_look_writes_the_signal_itself_then_no_news(world: World) -> None:
 
 def test_signal_removed_by_somebody_then_no_look(world: World) -> None:
     world.signal.write(SAID)
+    (world.state / "journal.jsonl").write_text("")
     world.at[20.0] = world.signal.remove
     world.until, world.chance = 200, 0.9
     world.run(300)

@@ -32,7 +32,7 @@ from newleaf.core.inside_errors import DaemonEnds, NotDeployedHere, StandsBy
 from newleaf.core.launch.notify_fields import AGENT_FIELD
 from newleaf.core.requests import Request
 from newleaf.core.retries import Ended
-from newleaf.system import inside_lock, notify_socket, own_keeper
+from newleaf.system import files, inside_lock, notify_socket, own_keeper
 from newleaf.system.go import is_launched
 from newleaf.system.restarts import drop_stale_flag, identify_daemon, running_daemon, write_daemon
 
@@ -245,10 +245,14 @@ class Embedded:
                 await asyncio.shield(run_in_background(self._end_children, "newleaf-end"))
 
     def _begin(self) -> Path:
-        """Finds the app, and takes away a flag that was not meant for this process. Raises: UsageError."""
+        """Finds the app, and takes away a flag that was not meant for this process.
+
+        Raises: UsageError, StateDirectoryUnsafe, StateDirectoryUnwritable.
+        """
         state = self._makes.find()
         if not self._makes.is_deployed(state):
             raise NotDeployedHere(state=state)
+        files.prepare_state_directory(state)
         self._state = state
         with contextlib.suppress(OSError):
             drop_stale_flag(state, self._now(), identify_daemon(state, os.getpid()).since)

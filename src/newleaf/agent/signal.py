@@ -17,6 +17,8 @@ from newleaf.system import files
 SIGNAL = "update_available.json"
 MAX_BYTES = 64 * 1024
 
+JOURNAL = "journal.jsonl"
+
 Trace = tuple[int, int, int]
 
 
@@ -25,6 +27,7 @@ class SignalFile:
 
     def __init__(self, state: Path) -> None:
         self._path = state / SIGNAL
+        self._journal = state / JOURNAL
 
     def write(self, signal: Signal) -> None:
         """Says that a target is available.
@@ -70,6 +73,14 @@ class SignalFile:
         except OSError:
             return None
         return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def is_unanswered(self) -> bool:
+        """Whether it lies there, and no attempt has gone on since it was written."""
+        trace = self.trace()
+        try:
+            return trace is not None and self._journal.stat().st_mtime_ns < trace[1]
+        except OSError:
+            return True
 
     def _is_folder(self) -> bool:
         return self._path.is_dir() and not self._path.is_symlink()

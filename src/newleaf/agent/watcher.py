@@ -57,8 +57,13 @@ class Watcher(Struct):
     _said: str = ""
 
     async def run(self, on_target: OnTarget) -> None:
-        """Watches until it is cancelled; `on_target` is called for each look that finds a target."""
-        self._known = self.signal.trace()
+        """Watches until it is cancelled; `on_target` is called for each look that finds a target.
+
+        A signal that was written while nobody watched is news; one that an attempt has followed is not, or a
+        daemon that fails again and again would have an attempt made at each start.
+        """
+        if not self.signal.is_unanswered():
+            self._known = self.signal.trace()
         await self._wait(first_wait(self.interval, self.chance()))
         while True:
             wait = await self._look(on_target)
