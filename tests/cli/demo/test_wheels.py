@@ -62,6 +62,12 @@ def test_what_newleaf_needs_is_found_without_its_extras() -> None:
     assert not {"fastapi", "redis"} & set(names)
 
 
+def test_what_more_is_needed_is_found_with_the_extras_that_are_named() -> None:
+    assert "hiredis" not in needed("redis")
+    assert {"newleaf", "redis", "hiredis"} <= set(needed("newleaf", "redis[hiredis]>=5"))
+    assert {"newleaf", "redis", "hiredis"} <= set(needed("newleaf[redis]"))
+
+
 def test_compiled_package_keeps_the_tags_that_it_was_installed_by(tmp_path: Path) -> None:
     found = distribution("msgspec")
     wheel = write_wheel(tmp_path, "msgspec", found.version, installed_files(found))

@@ -1,4 +1,4 @@
-"""A machine of its own for the demo: a folder that is its home, and an environment made from nothing.
+"""A machine of its own for the demo and the examples: a folder as its home, an environment made from nothing.
 
 Rules: programs come from the user's PATH, and nothing else of the user is seen or touched; every child runs
 in a process group of its own under a deadline, and is gone when the sandbox is; the folder too,
@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,15 +37,17 @@ _LET_THROUGH = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_C
 
 @dataclass(frozen=True)
 class Sandbox:
-    """The demo's folder, which is the home of every program that runs in it."""
+    """A folder, which is the home of every program that runs in it."""
 
     folder: Path
     path: str
     """Where programs are looked for."""
     groups: list[tuple[int, str]] = field(default_factory=list)
     """The process groups of programs that were to run for a while, and when each began."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """What programs are told besides."""
 
-    @cached_property
+    @property
     def environment(self) -> Mapping[str, str]:
         """What every program is started with."""
         let_through = {
@@ -66,6 +67,7 @@ class Sandbox:
             "UV_CACHE_DIR": str(self.folder / ".cache/uv"),
             "UV_PYTHON": getattr(sys, "_base_executable", None) or sys.executable,
             "UV_PYTHON_DOWNLOADS": "never",
+            **self.variables,
         }
 
     def run(self, *argv: str | Path, cwd: Path, check: bool = True) -> Finished:
@@ -117,13 +119,15 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def sandbox(*, keep: bool) -> Iterator[Sandbox]:
+def sandbox(*, keep: bool, name: str = "demo") -> Iterator[Sandbox]:
     """A new sandbox; removed in the end unless `keep`, also when this process is asked to end.
+
+    `name` is part of its folder's.
 
     Raises: ProgramMissing.
     """
     path = program_path(os.environ)
-    made = Sandbox(Path(tempfile.mkdtemp(prefix="newleaf-demo-")).resolve(), path)
+    made = Sandbox(Path(tempfile.mkdtemp(prefix=f"newleaf-{name}-")).resolve(), path)
     previous = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         (made.folder / "tmp").mkdir()

@@ -1,4 +1,4 @@
-"""Wheels for the demo's own package index: this very newleaf, what it needs, and a tiny library.
+"""Wheels for a package index of one's own: this very newleaf, what is needed with it, and a tiny library.
 
 Rules: what is installed is packed again; newleaf from the folder that it runs from, so that an editable
 installation serves as well as a wheel. A package whose installer left no list of files is not packed, and
@@ -15,6 +15,7 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 OWN = "newleaf"
 PURE = "Wheel-Version: 1.0\nGenerator: newleaf demo\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -22,14 +23,14 @@ _LEFT_OUT = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.js
 """What installers add to a package's metadata."""
 
 
-def fill_index(index: Path, own_folder: Path) -> tuple[str, tuple[str, ...]]:
-    """Packs newleaf, whose modules lie in `own_folder`, and what it needs.
+def fill_index(index: Path, own_folder: Path, *more: str) -> tuple[str, tuple[str, ...]]:
+    """Packs newleaf, whose modules lie in `own_folder`, what it needs, and `more` that is required.
 
     Returns newleaf's version, and the names of packages that could not be packed.
     """
     index.mkdir(parents=True, exist_ok=True)
     missing = []
-    for name in needed(OWN):
+    for name in needed(OWN, *more):
         found = distribution(name)
         files = own_files(found, own_folder) if name == OWN else installed_files(found)
         if files:
@@ -39,16 +40,19 @@ def fill_index(index: Path, own_folder: Path) -> tuple[str, tuple[str, ...]]:
     return distribution(OWN).version, tuple(missing)
 
 
-def needed(name: str) -> list[str]:
-    """The package and what it needs here, without extras."""
-    found = [name]
-    for known in found:
-        for line in distribution(known).requires or ():
-            requirement = Requirement(line)
-            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-            if wanted and requirement.name not in found:
-                found.append(requirement.name)
-    return found
+def needed(*required: str) -> list[str]:
+    """The packages that are required and what they need here; extras where they are named."""
+    found: dict[str, None] = {}
+    left = [Requirement(line) for line in required]
+    for requirement in left:
+        name = canonicalize_name(requirement.name)
+        for line in distribution(name).requires or ():
+            further = Requirement(line)
+            extras = requirement.extras or {""}
+            if further.marker is None or any(further.marker.evaluate({"extra": each}) for each in extras):
+                left += [] if str(further) in map(str, left) else [further]
+        found[name] = None
+    return list(found)
 
 
 def own_files(found: Distribution, folder: Path) -> dict[str, bytes]:
