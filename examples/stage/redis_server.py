@@ -74,7 +74,8 @@ class RedisServer:
                 client.settimeout(1)
                 client.connect(str(self.socket))
                 client.sendall(b"PING\r\n")
-                return client.recv(64).startswith(b"+PONG")
+                # With a password set it asks for that first.
+                return client.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 

@@ -18,6 +18,7 @@ from newleaf.agent.outlook import Outlook
 from newleaf.cli.invocation import Invocation
 from newleaf.compose.beside import beside
 from newleaf.compose.host import Host
+from newleaf.compose.mirroring import Following
 from newleaf.core.errors import SettingsInvalid
 from newleaf.core.requests import Request
 from tests.support.deployment import Deployment
@@ -27,8 +28,9 @@ import asyncio, sys
 from newleaf.agent.children import Children
 from newleaf.cli.invocation import Invocation
 from newleaf.compose.beside import beside
+from newleaf.compose.mirroring import Following
 
-made = beside(Invocation().host, (), Children(), print)
+made = beside(Invocation().host, (), Children(), Following(print), print)
 assert made.parts.watcher.check.look().available is not None
 assert not made.parts.sees.owes()
 print(*sys.modules)
@@ -47,7 +49,7 @@ def sit_at(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, *words: str) -> Beside:
     sit_at(deployment, monkeypatch)
-    return beside(Invocation().host, words, Children(), print)
+    return beside(Invocation().host, words, Children(), Following(print), print)
 
 
 def attempts(made: Beside) -> AttemptProcess:
@@ -144,7 +146,7 @@ def test_settings_are_read_again_and_again_then_the_hosts_of_before_are_gone(
         return host
 
     sit_at(deployment, monkeypatch)
-    made = beside(make_host, (), Children(), print)
+    made = beside(make_host, (), Children(), Following(print), print)
     for _ in range(5):
         made.read()
     assert len(hosts) <= 2

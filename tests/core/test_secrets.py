@@ -19,6 +19,8 @@ CANARY = "hunter2canary"
         (f"https://user:a@{CANARY}@example.org/a", "https://user:****@example.org/a"),
         (f"APP_DB_PASSWORD={CANARY} run", "APP_DB_PASSWORD=**** run"),
         (f"redis://:{CANARY}@localhost:6379/0", "redis://:****@localhost:6379/0"),
+        (f"redis://:a/{CANARY}@localhost:6379/0", "redis://:****@localhost:6379/0"),
+        (f"rediss://a#{CANARY}@localhost", "rediss://****@localhost"),
         (f"ssh://git:{CANARY}@example.org/a", "ssh://git:****@example.org/a"),
         (f"https://example.org/?token={CANARY}&a=1", "https://example.org/?token=****&a=1"),
         (f"https://example.org/?a=1&access_token={CANARY}", "https://example.org/?a=1&access_token=****"),

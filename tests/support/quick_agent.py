@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from newleaf.agent import beside, watcher
+from newleaf.agent import beside, status_mirror, watcher
 from newleaf.cli.main import main
 
 beside.LOOK_SECONDS = watcher.NOTICED_EVERY_SECONDS = 0.1
+status_mirror.ANEW_SECONDS = 0.5
+status_mirror.LONGEST_RETRY_SECONDS = 0.5
 main()

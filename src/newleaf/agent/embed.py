@@ -49,12 +49,16 @@ AnyHook = TypeVar("AnyHook", bound=Hook)
 
 
 class Inside(Struct, frozen=True):
-    """What is put together from the settings: the loop, how the daemon leaves, and what was started."""
+    """What is put together from the settings: the loop, how the daemon leaves, and what was started.
+
+    `unfollow` ends what brings the status elsewhere.
+    """
 
     beside: Beside
     leaving: Callable[[], Leaving]
     looks: Children
     attempts: Children
+    unfollow: Callable[[], None] = lambda: None
 
 
 class Makes(Protocol):
@@ -338,6 +342,7 @@ class Embedded:
 
     def _end_children(self) -> None:
         if self._inside:
+            self._inside.unfollow()
             self._inside.looks.end(PATIENCE_SECONDS)
             # Under a launcher this may be the attempt that has had the daemon stopped.
             if not is_launched():

@@ -14,6 +14,7 @@ from msgspec import Struct
 from newleaf.core.errors import NewleafError
 from newleaf.core.records import AttemptRecord
 from newleaf.system import busy_lock, locks
+from newleaf.system.files import trace
 
 Trace = tuple[tuple[int, int, int] | None, ...]
 
@@ -27,7 +28,7 @@ class Outlook(Struct, frozen=True):
 
     def trace(self, what: str) -> Trace:
         """What differs once one of the files is written."""
-        return tuple(map(_trace, self.files[what]))
+        return tuple(map(trace, self.files[what]))
 
     def is_busy(self) -> bool:
         """Whether a job holds busy.lock."""
@@ -49,11 +50,3 @@ class Outlook(Struct, frozen=True):
             return self.open_attempt() is not None
         except NewleafError:
             return True
-
-
-def _trace(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size)

@@ -23,19 +23,27 @@ STATUS_FILE = "status.json"
 class StatusFile:
     """`status.json` of one state directory."""
 
-    def __init__(self, state: Path, running: Callable[[], Release | None]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        running: Callable[[], Release | None],
+        tell: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    ) -> None:
         self._path = state / STATUS_FILE
         self._running = running
+        self._tell = tell
 
     def publish(self, status: Status) -> bool:
         """Replaces the published word, and whether it had to: an unchanged one is not written again.
 
-        Raises: NewerSchema, DiskFull, StateDirectoryUnwritable.
+        Who mirrors it is told either way. Raises: NewerSchema, DiskFull, StateDirectoryUnwritable.
         """
-        record = status.as_record()
-        is_new = _without_time(record) != _without_time(self.published() or {})
+        record, said = status.as_record(), self.published() or {}
+        is_new = _without_time(record) != _without_time(said)
         if is_new:
             files.write_record(self._path, record)
+            said = record
+        self._tell(said)
         return is_new
 
     def published(self) -> dict[str, Any] | None:
@@ -47,6 +55,10 @@ class StatusFile:
             return self._read()
         except CorruptFile:
             return None
+
+    def trace(self) -> files.Trace | None:
+        """What differs once another word is published."""
+        return files.trace(self._path)
 
     def not_holding_since(self, attempt: AttemptRecord) -> dict[str, datetime]:
         """Since when each gate has not held, as the published word has it for this very attempt."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 0.6
 """For an attempt to end by itself: the agent is gone within a second. What is killed converges later."""
 
+LAST_WORD_SECONDS = 0.2
+"""For the last word to arrive."""
+
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -32,6 +35,7 @@ def agent(invocation: Invocation) -> int:
     """Watches, has each attempt made by a process of its own, and tries again what is owed, until SIGTERM."""
     from newleaf.agent.children import Children
     from newleaf.compose.beside import beside
+    from newleaf.compose.mirroring import Following
     from newleaf.core.durations import format_duration
 
     host = invocation.host()
@@ -45,13 +49,15 @@ def agent(invocation: Invocation) -> int:
     def say(text: str) -> None:
         invocation.say(f"newleaf agent: {text}")
 
-    made = beside(invocation.host, words, children, say)
+    following = Following(say)
+    made = beside(invocation.host, words, children, following, say)
     every = format_duration(host.settings.watch.poll_seconds)
     greeting = f"watches {host.name} on {host.settings.deployment.channel}, every {every}"
     try:
         asyncio.run(_until_told(made, lambda: say(greeting)))
     finally:
         children.end(PATIENCE_SECONDS)
+        following.stop(LAST_WORD_SECONDS)
     say("ends")
     if invocation.json:
         invocation.answer({"outcome": "ok"})

@@ -6,6 +6,7 @@ Every question has a deadline of seconds, so that a checkup ends even where the 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
@@ -21,10 +22,12 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from newleaf.compose.mirroring import redis_line
 from newleaf.core.adoption.findings import CheckoutFacts
 from newleaf.core.doctor.patient import (
     GitFacts,
     Patient,
+    RedisFacts,
     RemoteAnswer,
     RunFacts,
     SecretFile,
@@ -98,6 +101,7 @@ class Subject(Struct, frozen=True):
             ),
             trust=self._trust(),
             slots=ask(self._slots) if has_slots else None,
+            redis=ask(self._redis) if settings.status.redis_url else None,
         )
 
     # --- git ----------------------------------------------------------------------------
@@ -210,6 +214,13 @@ class Subject(Struct, frozen=True):
                 mode = None
             yield SecretFile(key, str(path), mode, key not in PUBLIC_FILES)
 
+    def _redis(self) -> RedisFacts:
+        """Raises: NewleafError."""
+        status = self.host.settings.status
+        line = redis_line(status.redis_url or "")
+        found, published = line.get(status.redis_key), self.host.status_file.published()
+        return RedisFacts(line.shown, status.redis_key, _word(found), _word(json.dumps(published)))
+
     # --- the app ------------------------------------------------------------------------
 
     def _run(self) -> RunFacts:
@@ -276,6 +287,14 @@ def _count_signers(path: Path) -> int:
     """Raises: OSError."""
     lines = map(str.strip, path.read_text(errors="replace").splitlines())
     return sum(1 for line in lines if line and not line.startswith("#"))
+
+
+def _word(record: str | None) -> str | None:
+    """A status in a few words, as far as it is one."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        found = json.loads(record or "null")
+        return f"{found['status']} of {found['timestamp']}"
+    return None
 
 
 def _text(answer: str | Trouble | None) -> str | None:

@@ -87,6 +87,11 @@ def _report(settings: GivenSettings | None, *, launched: bool) -> Release | None
         place = find_place(Unnamed(), tree, os.environ, noted)
         if is_deployed(place.state):
             found = host(Unnamed(), settings.fragment if settings else None, tree)
+            status = found.settings.status
+            if status.redis_url:
+                from newleaf.compose.mirroring import daemon_mirror
+
+                found.mirror = daemon_mirror(found.state, status, logging.getLogger("newleaf").warning)
             readiness, attempts = found.readiness(tree), found.journal().attempts
             return readiness.loaded(attempts) if launched else readiness.report(attempts)
     except NewleafError as error:

@@ -15,6 +15,7 @@ from newleaf.agent.beside import DAEMON, DECISIONS, JOURNAL, SETTINGS, Beside, B
 from newleaf.agent.children import Children
 from newleaf.agent.outlook import Outlook
 from newleaf.compose.host import Host
+from newleaf.compose.mirroring import Following
 from newleaf.core.releases.polling import Interval
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import DAEMON_RECORD
@@ -25,7 +26,11 @@ KEPT_BYTES = 1024 * 1024
 
 
 def beside(
-    make_host: Callable[[], Host], words: Sequence[str], children: Children, say: Callable[[str], None]
+    make_host: Callable[[], Host],
+    words: Sequence[str],
+    children: Children,
+    following: Following,
+    say: Callable[[str], None],
 ) -> Beside:
     """The agent of one app. `words` follow `newleaf` in the call of each attempt and say which app is meant.
 
@@ -35,7 +40,7 @@ def beside(
     def read() -> BesideParts:
         # A host's parts know each other: by itself Python would keep hundreds of them before it looks.
         gc.collect()
-        calls = Calls(words, Path.cwd(), os.environ, children)
+        calls = Calls(words, Path.cwd(), os.environ, children, following)
         return parts(make_host(), calls, children, say)
 
     return Beside(read, say, read())
@@ -48,6 +53,7 @@ class Calls(Struct, frozen=True):
     folder: Path
     env: Mapping[str, str]
     children: Children
+    following: Following
 
 
 def parts(host: Host, calls: Calls, looks: Children, say: Callable[[str], None]) -> BesideParts:
@@ -58,6 +64,7 @@ def parts(host: Host, calls: Calls, looks: Children, say: Callable[[str], None])
     from newleaf.compose.watching import watcher
 
     host.runner.on_start = looks.note
+    host.mirror = calls.following.follow(host.state, host.settings.status)
     watch = host.settings.watch
     # -P: what lies in the folder that one stands in, an app's, must never be taken for a part of newleaf.
     argv = (sys.executable, "-P", "-m", "newleaf", *calls.words)

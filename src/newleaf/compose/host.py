@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from newleaf.agent.readiness import Readiness
     from newleaf.agent.reporter import Reporter
     from newleaf.agent.status import StatusFile
+    from newleaf.agent.status_mirror import StatusMirror
     from newleaf.agent.target import Resolver
     from newleaf.compose.laid import Laid
     from newleaf.core.ports import Layout
@@ -226,7 +227,18 @@ class Host:
     def status_file(self) -> StatusFile:
         from newleaf.agent.status import StatusFile
 
-        return StatusFile(self.state, self.keeper.running)
+        return StatusFile(self.state, self.keeper.running, self._mirror_word)
+
+    def _mirror_word(self, record: Mapping[str, Any]) -> None:
+        if self.mirror:
+            self.mirror.tell(record)
+
+    @cached_property
+    def mirror(self) -> StatusMirror | None:
+        """Brings the status to a Redis: an attempt's, unless an agent or a daemon has put its own here."""
+        from newleaf.compose.mirroring import attempt_mirror
+
+        return attempt_mirror(self.state, self.settings.status, self.watch)
 
     # --- the parts of a transaction -----------------------------------------------------
 
@@ -311,19 +323,10 @@ class Host:
     @cached_property
     def reporter(self) -> Reporter:
         """Who is told what happens."""
-        from newleaf.agent.reporter import Reporter
-        from newleaf.agent.update_log import UpdateLog
+        from newleaf.compose.telling import Ears, reporter
 
-        return Reporter(self.status_file, UpdateLog(self.state, now), self._notify, self.watch)
-
-    def _notify(self, status: Status) -> None:
-        notify = self.settings.notify
-        if notify.urls:
-            from newleaf.agent.notices import Notices
-            from newleaf.agent.watch_file import WatchFile
-
-            allowed, memory = frozenset(notify.allow_private), WatchFile(self.state)
-            Notices(tuple(notify.urls), allowed, self.http, memory, self.reporter.line).post(status)
+        notify, watch = self.settings.notify, self.watch
+        return reporter(Ears(self.state, self.status_file, notify, lambda: self.http, watch), now)
 
     # --- questions ----------------------------------------------------------------------
 

@@ -29,6 +29,9 @@ def transaction(host: Host) -> Transaction:
     """
     from newleaf.update.transaction import Transaction
 
+    if host.mirror:
+        # What an earlier attempt could not bring there (it was away) is brought now.
+        host.mirror.begin()
     for read in (host.history.entries, host.status_file.published, host.keeper.daemon_runs):
         read()
     new_id = f"{now():%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"

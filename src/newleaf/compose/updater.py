@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from newleaf.agent.jobs import Busy
     from newleaf.compose.beside import Calls
     from newleaf.compose.host import Host
+    from newleaf.compose.mirroring import Following
 
 __all__ = ["Updater"]
 
@@ -68,20 +69,21 @@ class _Making:
     def make(self, say: Callable[[str], None]) -> Inside:
         from newleaf.compose import host
         from newleaf.compose.beside import parts
+        from newleaf.compose.mirroring import Following
 
-        looks, attempts = Children(), Children()
+        looks, attempts, following = Children(), Children(), Following(say)
         leaving = [Leaving("none")]
 
         def read() -> BesideParts:
             found = host(self, self._given.fragment, _tree())
             leaves = _leaving(found)
-            made = parts(found, self._calls(found, leaves, attempts), looks, say)
+            made = parts(found, self._calls(found, leaves, attempts, following), looks, say)
             leaving[0] = leaves
             return made
 
-        return Inside(Beside(read, say, read()), lambda: leaving[0], looks, attempts)
+        return Inside(Beside(read, say, read()), lambda: leaving[0], looks, attempts, following.stop)
 
-    def _calls(self, found: Host, leaving: Leaving, attempts: Children) -> Calls:
+    def _calls(self, found: Host, leaving: Leaving, attempts: Children, following: Following) -> Calls:
         """Attempts are told what this process was told; a daemon signals itself, when it has drained."""
         from newleaf.compose.beside import Calls
 
@@ -89,7 +91,7 @@ class _Making:
         if leaving.mode == "sigterm":
             env["NEWLEAF_RESTART__MODE"] = "exit"
         folder = found.state if found.place.has_slots else found.place.folder
-        return Calls(("--state-dir", str(found.state)), folder, env, attempts)
+        return Calls(("--state-dir", str(found.state)), folder, env, attempts, following)
 
 
 def _tree() -> Path:

@@ -16,6 +16,9 @@ MASK = "****"
 
 # Everything up to the last @ before the path: a password may hold @ itself.
 _USERINFO = r"(?i)(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)(?P<user>[^\s/?#]*)@"
+# One for a Redis holds nothing else that could have an @: whoever did not escape the password's own / is no
+# less protected.
+_REDIS_USERINFO = r"(?i)(?P<scheme>\brediss?://)(?P<user>[^\s\"']*)@"
 _NAME = (
     r"(?:access_?key|api[-_]?key|authorization|auth|credential|passphrase|passw(?:or)?d|pwd|secret|sig|signature"
     r"|token)"
@@ -35,6 +38,7 @@ _ORIGIN = r"(?i)[a-z][a-z0-9+.-]{0,20}://[^\s/?#]*"
 def mask_text(text: str) -> str:
     """`text` with everything that looks like a secret replaced by `****`; user names are kept."""
     text = re.sub(_USERINFO, _mask_userinfo, text)
+    text = re.sub(_REDIS_USERINFO, _mask_userinfo, text)
     text = re.sub(_ASSIGNED, lambda found: found["name"] + MASK, text)
     return re.sub(_KNOWN, MASK, text)
 

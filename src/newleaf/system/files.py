@@ -81,6 +81,18 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
     write_whole(path, _encode({"schema": SCHEMA, **record}, indent=1) + b"\n")
 
 
+Trace = tuple[int, int, int]
+
+
+def trace(path: Path) -> Trace | None:
+    """What differs once the file is written; None when it is not there, or cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
 def read_record(path: Path) -> dict[str, Any] | None:
     """The JSON object at `path`, with fields that this version does not know; None when absent.
 

@@ -11,6 +11,7 @@ from newleaf.core.doctor.patient import (
     Finding,
     GitFacts,
     Patient,
+    RedisFacts,
     RemoteAnswer,
     RunFacts,
     SecretFile,
@@ -130,6 +131,12 @@ CASES: dict[str, tuple[Patient, str, str]] = {
         replace(WELL, secret_files=(replace(TOKEN, mode=None),)),
         "problem",
         "is not there",
+    ),
+    "redis": (replace(WELL, redis=ILL), "warning", "it is broken"),
+    "redis: another word": (
+        replace(WELL, redis=RedisFacts("redis://r", "key", None, "deployed of noon")),
+        "warning",
+        "redis://r has nothing that newleaf wrote at key, and deployed of noon was published",
     ),
     "sharing": (replace(WELL, sharing=("bot",)), "problem", "bot is deployed in this checkout too"),
 }

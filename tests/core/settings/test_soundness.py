@@ -45,6 +45,10 @@ def test_sound_settings_have_no_problem(text: str) -> None:
         ('[deployment]\npin = "newest"\n', "host.toml: deployment.pin must be a version"),
         ('[gates]\nwindow = "at night"\n', "host.toml: gates.window must be days, a span of time"),
         ('[gates]\nwindow = "Mon 01:00-02:00 Mars/Base"\n', "host.toml: gates.window has the time zone"),
+        (
+            f'[status]\nredis_url = "redis://:{CANARY}/x@r"\n',
+            "host.toml: status.redis_url cannot be read: / ? # @",
+        ),
         ('[security]\nfloor = "low"\n', "host.toml: security.floor must be a version"),
         (
             '[source.git_config]\n"core.hooksPath" = "/x"\n',

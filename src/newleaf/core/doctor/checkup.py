@@ -310,6 +310,20 @@ def check_secret_files(patient: Patient) -> Iterator[Finding]:
             yield Finding("secret_files", "problem", text, f"chmod 600 {file.path}")
 
 
+def check_redis(patient: Patient) -> Iterator[Finding]:
+    """The Redis that gets the status answers, and has the last word; nothing waits for it."""
+    redis = patient.redis
+    if isinstance(redis, Trouble):
+        yield Finding("redis", "warning", redis.message, redis.cure)
+    elif redis and redis.word != redis.published:
+        said = redis.word or "nothing that newleaf wrote"
+        text = f"{redis.url} has {said} at {redis.key}, and {redis.published or 'nothing'} was published"
+        cure = "the agent, or the next `newleaf update`, sends the word again; see that it may write there"
+        yield Finding("redis", "warning", text, cure)
+    elif redis:
+        yield Finding("redis", "ok", f"{redis.url} answers; {redis.key} has {redis.word or 'nothing yet'}")
+
+
 def check_sharing(patient: Patient) -> Iterator[Finding]:
     """One checkout is one app's."""
     if patient.sharing:
@@ -340,5 +354,6 @@ RULES: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     check_environment,
     check_restart,
     check_secret_files,
+    check_redis,
     check_sharing,
 )

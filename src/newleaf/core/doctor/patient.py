@@ -88,6 +88,15 @@ class TrustFacts(Struct, frozen=True):
     """Whether ssh-keygen is there."""
 
 
+class RedisFacts(Struct, frozen=True):
+    """The Redis that gets the status; `word` is the one that it has, and `published` the last one."""
+
+    url: str
+    key: str
+    word: str | None
+    published: str | None
+
+
 class StateFacts(Struct, frozen=True):
     """The state directory and the disks."""
 
@@ -138,3 +147,5 @@ class Patient(Struct, frozen=True):
     trust: TrustFacts = TrustFacts()
     slots: SlotFacts | Trouble | None = None
     """None where the checkout itself moves."""
+    redis: RedisFacts | Trouble | None = None
+    """None where the status goes to none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from newleaf.core.errors import NewleafError
+from newleaf.core.redis_address import parse_redis_url
 from newleaf.core.releases.channels import parse_pin, parse_version
 from newleaf.core.releases.names import find_fault, is_commit
 from newleaf.core.settings.fragments import Loaded, Problem, raise_problems
@@ -73,6 +74,14 @@ def _judge_floor(settings: Settings) -> Iterator[str]:
         yield 'must be a version like "1.3.0"'
 
 
+def _judge_redis(url: str | None) -> Iterator[str]:
+    try:
+        if url:
+            parse_redis_url(url)
+    except ValueError as error:
+        yield str(error)
+
+
 _RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
     "source.branch": _judge_branch,
     "source.tag_prefix": _judge_tag_prefix,
@@ -80,5 +89,6 @@ _RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
     "deployment.pin": _judge_pin,
     "gates.window": _judge_window,
     "security.floor": _judge_floor,
+    "status.redis_url": lambda settings: _judge_redis(settings.status.redis_url),
 }
 """Which part judges which key."""
