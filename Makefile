@@ -23,10 +23,10 @@ TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
 .NOTPARALLEL:
-.PHONY: help setup demo test check lint types layers docs docs-check mutations format bench
+.PHONY: help setup demo session-daemon test check lint types layers docs docs-check mutations format bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: $(SYNCED) ## .venv with newleaf, what it needs, and a uv of its own
 	@:
@@ -43,6 +43,9 @@ $(SYNCED): pyproject.toml uv.lock
 
 demo: setup ## the whole loop, live, on a repository it makes
 	@$(VENV)/bin/newleaf demo
+
+session-daemon: setup ## an example: a daemon whose sessions survive its updates; REDIS_URL is optional
+	@$(PYTHON_IN) -m examples.session_daemon.show
 
 test: setup ## every test
 	@$(PYTHON_IN) -m pytest -n $(TEST_PROCESSES)

@@ -44,6 +44,16 @@ def test_word_is_set_at_the_computer_s_key(deployment: Deployment, tmp_path: Pat
     assert command.startswith(b"*3\r\n$3\r\nSET\r\n$27\r\nsystem_status:mini-1:deploy\r\n")
 
 
+def test_attempt_waits_for_its_last_word_at_its_end(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[object] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    made = host(deployment, f"unix://{tmp_path}/s")
+    assert made.mirror
+    assert at_exit == [made.mirror.finish]
+
+
 def test_agent_s_host_publishes_through_the_agent_s_mirror_alone(
     deployment: Deployment, tmp_path: Path
 ) -> None:

@@ -1,0 +1,1 @@
+"""A daemon that keeps long sessions going."""
