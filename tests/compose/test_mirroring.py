@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -34,39 +33,39 @@ def test_host_without_a_redis_has_no_mirror(deployment: Deployment) -> None:
     assert made.mirror is None
 
 
-def test_word_is_set_at_the_computer_s_key(deployment: Deployment, tmp_path: Path) -> None:
-    with answering(tmp_path / "s", b"+OK\r\n") as told:
-        made = host(deployment, f"unix://{tmp_path}/s")
+def test_word_is_set_at_the_computer_s_key(deployment: Deployment) -> None:
+    with answering(b"+OK\r\n") as other:
+        made = host(deployment, other.url)
         made.reporter.publish(made.unknown_status())
         assert made.mirror
         assert made.mirror.finish(5)
-    (command,) = told
+    (command,) = other.told
     assert command.startswith(b"*3\r\n$3\r\nSET\r\n$27\r\nsystem_status:mini-1:deploy\r\n")
 
 
 def test_attempt_waits_for_its_last_word_at_its_end(
-    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_exit: list[object] = []
     monkeypatch.setattr("atexit.register", at_exit.append)
-    made = host(deployment, f"unix://{tmp_path}/s")
+    made = host(deployment, "redis://r")
     assert made.mirror
     assert at_exit == [made.mirror.finish]
 
 
 def test_agent_s_host_publishes_through_the_agent_s_mirror_alone(
-    deployment: Deployment, tmp_path: Path
+    deployment: Deployment,
 ) -> None:
     said: list[str] = []
-    with answering(tmp_path / "s", b"+OK\r\n") as told:
-        made = host(deployment, f"unix://{tmp_path}/s")
+    with answering(b"+OK\r\n") as other:
+        made = host(deployment, other.url)
         following = Following(said.append)
         first = made.mirror = following.follow(made.state, made.settings.status)
         assert first
         assert first._manner is Manner.AGENT
-        assert following.follow(made.state, host(deployment, f"unix://{tmp_path}/s").settings.status) is first
+        assert following.follow(made.state, host(deployment, other.url).settings.status) is first
         made.reporter.publish(made.unknown_status())
-        wait_until(lambda: told, 5)
+        wait_until(lambda: other.told, 5)
         assert following.follow(made.state, host(deployment).settings.status) is None
         wait_until(lambda: first._thread is None, 5)
         following.stop(1)

@@ -20,16 +20,17 @@ def test_pushed_then_each_word_is_in_redis_and_no_step_is_lost_not_even_by_a_pow
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """lessons.md L3, L18, L29; every act but the one that pins a version."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     lines: list[str] = []
-    with set_stage("t", write=lines.append) as stage, serve_redis() as server:
-        story = Story.make(stage, server.url)
-        with story.words.watched():
-            story.deploy()
-            with story.keeping() as service:
-                story.update(service)
-                story.survive(service)
-            story.look_back()
+    with serve_redis() as server:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        with set_stage("t", write=lines.append) as stage:
+            story = Story.make(stage, server.url)
+            with story.words.watched():
+                story.deploy()
+                with story.keeping() as service:
+                    story.update(service)
+                    story.survive(service)
+                story.look_back()
     failed = [str(check) for check in stage.checks if not check.holds]
     assert failed == [], "\n".join(lines)
     assert len(stage.checks) >= 9

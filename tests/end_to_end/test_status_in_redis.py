@@ -17,6 +17,7 @@ import pytest
 from newleaf.compose.mirroring import redis_line
 from newleaf.core.redis_errors import RedisRefuses, RedisSilent
 from tests.support.deployment import DAEMON, Deployment, wait_until
+from tests.support.launched import launched
 from tests.support.redis_server import ENGINES, RedisServer, serve_redis
 from tests.support.redis_trouble import HANG, answering
 from tests.support.small_keeper import SmallKeeper
@@ -59,6 +60,11 @@ def says(url: str, status: str) -> dict[str, Any]:
     return word(url)
 
 
+def await_same(url: str, deployment: Deployment) -> None:
+    """Until the word is that of the status file, to the letter."""
+    wait_until(lambda: word(url) == deployment.record("status.json"), 20)
+
+
 @contextlib.contextmanager
 def agent(deployment: Deployment) -> Iterator[None]:
     """`newleaf agent` beside the daemon, looking around often."""
@@ -78,13 +84,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 
 
 def test_every_word_of_an_update_is_set(tmp_path: Path) -> None:
-    with answering(tmp_path / "s", b"+OK\r\n") as told:
-        deployment = make(tmp_path, f"unix://{tmp_path}/s", update={"install": "true"})
+    with answering(b"+OK\r\n") as other:
+        deployment = make(tmp_path, other.url, update={"install": "true"})
         deployment.release("1.1.0")
         assert deployment.run("update").code == 0
-    said = [json.loads(each.split(b"\r\n")[-2]) for each in told]
+    said = [json.loads(each.split(b"\r\n")[-2]) for each in other.told]
     assert list(dict.fromkeys(each["status"] for each in said)) == ["updating", "installing", "restarting"]
-    assert {each.split(b"\r\n")[4].decode() for each in told} == {KEY}
+    assert {each.split(b"\r\n")[4].decode() for each in other.told} == {KEY}
     assert said[-1] == deployment.record("status.json")
 
 
@@ -97,7 +103,7 @@ def test_restarting_becomes_deployed_by_the_new_process(tmp_path: Path, server: 
     daemon = deployment.start_daemon()
     try:
         assert says(server.url, "deployed")["running"] == {"commit": commit, "version": "1.1.0"}
-        assert word(server.url) == deployment.record("status.json")
+        await_same(server.url, deployment)
     finally:
         daemon.kill()
         daemon.wait()
@@ -112,8 +118,29 @@ def test_agent_inside_a_daemon_brings_each_word_through_its_own_restart(
         says(server.url, "deployed")
         commit = deployment.release("1.1.0")
         wait_until(lambda: (word(server.url).get("running") or {}).get("commit") == commit, 30)
-        assert says(server.url, "deployed") == deployment.record("status.json")
+        says(server.url, "deployed")
+        await_same(server.url, deployment)
         assert keeper.ends == [42]
+
+
+@pytest.mark.parametrize("run", [(), ("--no-agent",)])
+def test_under_a_launcher_the_word_is_set_too(run: tuple[str, ...]) -> None:
+    with (
+        serve_redis() as server,
+        launched(run=run, start=False, watch={"poll_seconds": 0.2}) as one,
+    ):
+        with (one.state / "host.toml").open("a") as file:
+            file.write(f'[status]\nredis_url = "{server.url}"\nredis_key = "{KEY}"\n')
+        one.launch(*run)
+        one.await_confirmed()
+        says(server.url, "deployed")
+        commit = one.release("1.1.0")
+        if run:
+            assert one.verb("update").outcome == "updated"
+        one.await_history("updated", "1.1.0")
+        wait_until(lambda: (word(server.url)["running"] or {}).get("commit") == commit)
+        says(server.url, "deployed")
+        await_same(server.url, one.deployment)
 
 
 def test_redis_that_was_away_gets_the_latest_word_from_an_agent(tmp_path: Path, server: RedisServer) -> None:
@@ -143,19 +170,17 @@ def test_redis_that_was_away_gets_the_word_from_the_next_update_by_hand(tmp_path
 
 @pytest.mark.parametrize("answer", [HANG, b"-LOADING\r\n"])
 def test_redis_in_trouble_delays_and_fails_nothing(tmp_path: Path, answer: bytes | None) -> None:
-    deployment = make(tmp_path, f"unix://{tmp_path}/s")
-    deployment.release("1.1.0")
-    with answering(tmp_path / "s", answer) as told:
+    with answering(answer) as other:
+        deployment = make(tmp_path, other.url)
+        deployment.release("1.1.0")
         answered = deployment.run("update")
-        assert told
-    assert (answered.code, answered.record["errors"]) == (0, [])
-    began = time.monotonic()
-    with answering(tmp_path / "t", HANG):
-        (deployment.state / "host.toml").write_text(f'[status]\nredis_url = "unix://{tmp_path}/t"\n')
+        assert other.told
+        assert (answered.code, answered.record["errors"]) == (0, [])
+        began = time.monotonic()
         assert deployment.run("update").outcome == "up_to_date"
         with_redis = time.monotonic() - began
+    (deployment.state / "host.toml").unlink()
     began = time.monotonic()
-    (deployment.state / "host.toml").write_text("")
     assert deployment.run("update").outcome == "up_to_date"
     assert with_redis - (time.monotonic() - began) < 1.0
 

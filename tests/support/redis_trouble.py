@@ -6,36 +6,41 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
+
+from tests.support.launched import short_folder
 
 HANG = None
+Wrap = Callable[[socket.socket], socket.socket]
+
+
+@dataclass(frozen=True)
+class InTrouble:
+    """Where it is, and what it was told so far."""
+
+    url: str
+    told: list[bytes]
 
 
 @contextlib.contextmanager
-def answering(
-    path: Path, answer: bytes | None, wrap: Callable[[socket.socket], socket.socket] = lambda it: it
-) -> Iterator[list[bytes]]:
-    """A server on a unix socket that gives everybody the same answer, or none; yields what it was told."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        with _serving(server, answer, wrap) as told:
-            yield told
+def answering(answer: bytes | None, credentials: str = "") -> Iterator[InTrouble]:
+    """A server on a unix socket that gives everybody the same answer, or none."""
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "s"))
+        with _serving(server, answer, lambda accepted: accepted) as told:
+            yield InTrouble(f"unix://{credentials}{folder}/s", told)
 
 
 @contextlib.contextmanager
-def answering_on_port(
-    answer: bytes | None, wrap: Callable[[socket.socket], socket.socket] = lambda it: it
-) -> Iterator[int]:
-    """The same on a port of this machine; yields which."""
+def answering_on_port(answer: bytes | None, wrap: Wrap) -> Iterator[int]:
+    """The same on a port of this machine, which it yields; each connection is wrapped."""
     with socket.create_server(("127.0.0.1", 0)) as server, _serving(server, answer, wrap):
         port: int = server.getsockname()[1]
         yield port
 
 
 @contextlib.contextmanager
-def _serving(
-    server: socket.socket, answer: bytes | None, wrap: Callable[[socket.socket], socket.socket]
-) -> Iterator[list[bytes]]:
+def _serving(server: socket.socket, answer: bytes | None, wrap: Wrap) -> Iterator[list[bytes]]:
     told: list[bytes] = []
     held: list[socket.socket] = []
 
