@@ -121,6 +121,9 @@ class Story:
         """A release with a migration, from `git push` to the last word in Redis."""
         self.stage.screen.title("2. git push: signal, migrate, make install, exit 42, deployed")
         self.maintainer.publish_next("1.1.0", "Sessions have titles")
+        signal_file = self.host.state / "update_available.json"
+        wait_until(signal_file.exists, "the signal")
+        self.stage.check("the signal says", "1.1.0", json.loads(signal_file.read_text())["available"])
         self.words.await_deployed("1.1.0")
         self.check_words("1.1.0", ["updating", "migrating", "installing", "restarting", "deployed"])
         self.stage.check("the daemon left with", [42], [each["status"] for each in service.events("ended")])

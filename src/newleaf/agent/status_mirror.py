@@ -128,8 +128,11 @@ class StatusMirror:
     def _next(self) -> str | None:
         """The next word of this process, else the file's when that has not arrived."""
         with self._change:
-            if self._words:
-                return self._words.popleft()
+            while self._words:
+                word = self._words.popleft()
+                # It may have been seen in the file before this process came to tell of it.
+                if word != self._arrived:
+                    return word
         is_due = self._manner is Manner.AGENT and time.monotonic() - self._arrived_at >= ANEW_SECONDS
         latest = self._latest(is_due=is_due)
         return latest if is_due or latest != self._arrived else None
