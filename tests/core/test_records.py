@@ -107,3 +107,13 @@ def test_a_status_has_exactly_the_fields_of_the_contract() -> None:
         "schema status timestamp computer app channel running target attempt error waiting_for".split()
     )
     assert status.as_record()["running"] == {"commit": "a" * 40, "version": "1.3.0"}
+
+
+def test_an_attempt_goes_through_several_processes_then_each_state_took_until_the_next_one() -> None:
+    release = release_of("1.0.0")
+    moments = [("fetch", 0.0), ("stage", 0.5), ("wait", 2.0), ("activate", 60.0), ("restart", 60.25)]
+    records = tuple(
+        JournalRecord("one", START + timedelta(seconds=seconds), State(state), release, release, {})
+        for state, seconds in moments
+    )
+    assert AttemptRecord(records).durations() == {"fetch": 0.5, "stage": 1.5, "activate": 0.25}

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from newleaf.core.release import Release
-from newleaf.core.states import ENDS, State
+from newleaf.core.states import ENDS, WAITING, State
 
 
 def stamp(moment: datetime) -> str:
@@ -100,6 +101,14 @@ class AttemptRecord(NamedTuple):
     def at(self, state: State) -> datetime | None:
         """When the attempt last entered `state`."""
         return next((record.at for record in reversed(self.records) if record.state is state), None)
+
+    def durations(self) -> dict[str, float]:
+        """Seconds from each state to the next one, whichever process was in it; not of those that wait."""
+        return {
+            str(record.state): max(0.0, (after.at - record.at).total_seconds())
+            for record, after in pairwise(self.records)
+            if record.state not in WAITING
+        }
 
 
 class StepReport(NamedTuple):

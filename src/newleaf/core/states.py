@@ -49,6 +49,9 @@ ENDS = frozenset(
     }
 )
 
+WAITING = frozenset({State.WAIT, State.RESTART, State.CONFIRM})
+"""What these take is up to jobs, windows and the daemon."""
+
 _UNTOUCHED_ENDS = {State.FAILED, State.REFUSED, State.DISCARDED, State.INCONSISTENT}
 _CHANGES = {State.SNAPSHOT, State.INSTALL, State.MIGRATE, State.ACTIVATE}
 _LIVE = {State.REVERT, State.INCONSISTENT}

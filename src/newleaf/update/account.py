@@ -133,6 +133,13 @@ class Account(Struct):
         """Remembers that the target failed here."""
         self.parts.decisions.deny(self.record.target.commit, why, self.record.id, self.parts.now())
 
+    def _durations(self, result: Result) -> dict[str, float]:
+        """Seconds of each step: as this process measured it, else as the journal has it of an earlier one."""
+        measured = {step.name: step.seconds for step in result.steps if not step.skipped}
+        skipped = {step.name for step in result.steps if step.skipped}
+        known = {name: took for name, took in self.record.durations().items() if name not in skipped}
+        return {name: round(took, 3) for name, took in {**known, **measured}.items()}
+
     def remember(self, result: Result, *, restarted: bool = False) -> None:
         """Gives back what the attempt had taken, and writes the line of the history."""
         self.parts.gates.release()
@@ -146,7 +153,7 @@ class Account(Struct):
             "outcome": result.outcome,
             "from": record.start.as_record(),
             "to": record.target.as_record(),
-            "durations": {step.name: round(step.seconds, 3) for step in result.steps if not step.skipped},
+            "durations": self._durations(result),
             "confirmed": result.confirmed,
             "restarted": restarted,
             "errors": list(result.errors),
