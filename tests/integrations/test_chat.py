@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from newleaf.agent import desk
-from newleaf.core.chat import RECEIPT
+from newleaf.core.chat import RECEIPT, SHORT_CHARACTERS
 from newleaf.core.orders import OVER
 from newleaf.integrations.chat import ChatCommand, NotSent, Refused
 from tests.support.pretended_host import Killed, PretendedHost, until
@@ -262,7 +262,7 @@ def test_the_chat_refuses_for_good_then_it_is_logged_and_over(
 ) -> None:
     chat = Chat(host)
     host.updates.confirmed = True
-    chat.fails = [Refused("blocked, token=canary-3f9a1c"), Refused("blocked, token=canary-3f9a1c")]
+    chat.fails = [Refused("blocked, token=canary-3f9a1c")] * 3
 
     async def lives() -> None:
         await asked(ChatCommand(host.doors(lives=False), chat.send, chat.edit))
@@ -272,6 +272,24 @@ def test_the_chat_refuses_for_good_then_it_is_logged_and_over(
     assert (chat.messages, host.updates.made) == ([], 1)
     assert "does not take the outcome: blocked" in caplog.text
     assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize("doubt", [None, TimeoutError()], ids=["sent", "perhaps sent before"])
+def test_the_chat_refuses_long_messages_then_the_final_word_comes_short(
+    host: PretendedHost, doubt: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = {"outcome": "failed", "errors": [{"code": "x", "message": "y" * 20_000}]}
+    chat, refused = Chat(host), Refused("too long")
+    chat.fails = [None, *([doubt] if doubt else []), refused]
+
+    async def request(_: object) -> dict[str, Any]:
+        return long
+
+    monkeypatch.setattr(host.updates, "request", request)
+    run(lambda: asked(ChatCommand(host.doors(), chat.send)))
+    last = chat.messages[-1]
+    assert last.startswith("The update to")
+    assert len(last) <= SHORT_CHARACTERS
 
 
 def test_a_slow_chat_then_the_update_does_not_wait_for_it(host: PretendedHost) -> None:

@@ -197,7 +197,7 @@ def test_the_server_takes_the_final_word_and_goes_away_then_it_is_not_told_twice
 def test_the_chat_has_blocked_the_bot_then_it_is_left(api: BotApi, host: PretendedHost) -> None:
     host.updates.confirmed = True
     blocked = api._failed(403, "Forbidden: bot was blocked by the user")
-    api.instead["sendMessage"] = [blocked, blocked]
+    api.instead["sendMessage"] = [blocked] * 3
     api.write("/update")
 
     async def work() -> None:

@@ -108,7 +108,7 @@ class BotApi:
 
     def _sendMessage(self, given: dict[str, str]) -> Answer:  # noqa: N802
         time.sleep(self.slow_seconds)
-        if len(given["text"]) > LONGEST_CHARACTERS:
+        if len(given["text"].encode("utf-16-le")) > 2 * LONGEST_CHARACTERS:
             return self._failed(400, "Bad Request: message is too long")
         with self._changed:
             self.sent += 1

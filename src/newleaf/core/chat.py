@@ -16,6 +16,8 @@ from newleaf.core.secrets import mask_text
 from newleaf.core.texts import cut_middle, defused
 
 MAX_CHARACTERS = 4000
+SHORT_CHARACTERS = 400
+"""For a chat that refuses the long form: each counts in its own way."""
 SHOWN_COMMITS = 20
 
 UPDATE, STATUS, WHY = "update", "status", "why"
@@ -48,9 +50,9 @@ def read_command(text: str, bot: str | None = None) -> str | None:
     return None
 
 
-def outcome_text(record: Mapping[str, Any]) -> str:
+def outcome_text(record: Mapping[str, Any], characters: int = MAX_CHARACTERS) -> str:
     """What came of an update, from the record of `newleaf update --json`."""
-    return _shown(_outcome(record))
+    return _shown(_outcome(record), characters)
 
 
 def status_text(record: Mapping[str, Any]) -> str:
@@ -63,8 +65,8 @@ def why_text(record: Mapping[str, Any]) -> str:
     return _shown(_why(record) if "summary" in record else _errors(record))
 
 
-def _shown(lines: Iterator[str]) -> str:
-    return cut_middle(defused(mask_text("\n".join(lines))), MAX_CHARACTERS)
+def _shown(lines: Iterator[str], characters: int = MAX_CHARACTERS) -> str:
+    return cut_middle(defused(mask_text("\n".join(lines))), characters)
 
 
 def _outcome(record: Mapping[str, Any]) -> Iterator[str]:

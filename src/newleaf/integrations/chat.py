@@ -9,7 +9,8 @@ Rules:
 3. The final word is kept as `telling` before it is sent. Where a kill, or a server that does not answer,
    leaves open whether it arrived, the receipt is changed into it, which can be done twice and is seen once.
    A chat that cannot change a message gets it again: better twice than never.
-4. A chat that is slow or away holds up no update; what it has not taken is sent again, later and later.
+4. A final word that the chat refuses is sent once more, short: each chat counts characters in its own way.
+5. A chat that is slow or away holds up no update; what it has not taken is sent again, later and later.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from msgspec.structs import replace
 
 from newleaf.agent.desk import Desk, Doors
 from newleaf.core.chat import (
+    MAX_CHARACTERS,
     RECEIPT,
+    SHORT_CHARACTERS,
     STATUS,
     UPDATE,
     WHY,
@@ -189,17 +192,18 @@ class ChatCommand:
 
     async def _tell(self, order: Order) -> None:
         """The final word, until the chat has taken it."""
-        pauses = _Pauses()
+        pauses, characters = _Pauses(), MAX_CHARACTERS
         while not self._desk.is_too_late(order):
             order = await self._desk.note(order, stage=TELLING)
             try:
-                await self._send(order.to or "", outcome_text(order.record or {}))
+                await self._send(order.to or "", outcome_text(order.record or {}, characters))
             except NotSent as error:
                 order = await self._desk.note(order, stage=ACCEPTED)
                 await pauses.wait(error.seconds)
             except Refused as error:
-                _log.warning("the chat %s does not take the outcome: %s", order.to, mask_text(str(error)))
-                break
+                if self._is_refused_short(order, error, characters):
+                    break
+                characters = SHORT_CHARACTERS
             except Exception:  # noqa: BLE001 - whatever it was, it may have arrived
                 await self._tell_again(order)
                 return
@@ -209,22 +213,31 @@ class ChatCommand:
 
     async def _tell_again(self, order: Order) -> None:
         """The final word once more, where it may have arrived already."""
-        pauses = _Pauses()
+        pauses, characters = _Pauses(), MAX_CHARACTERS
         while not self._desk.is_too_late(order):
             try:
-                text = outcome_text(order.record or {})
+                text = outcome_text(order.record or {}, characters)
                 if self._edit and order.receipt:
                     await self._edit(order.to or "", order.receipt, text)
                 else:
                     await self._send(order.to or "", text)
             except Refused as error:
-                _log.warning("the chat %s does not take the outcome: %s", order.to, mask_text(str(error)))
-                break
+                if self._is_refused_short(order, error, characters):
+                    break
+                characters = SHORT_CHARACTERS
             except Exception as error:  # noqa: BLE001 - as above
                 await pauses.wait(error.seconds if isinstance(error, NotSent) else 0.0)
             else:
                 break
         await self._desk.end(order)
+
+    @staticmethod
+    def _is_refused_short(order: Order, error: Refused, characters: int) -> bool:
+        """Whether the chat takes the outcome in no form; that is said."""
+        if characters > SHORT_CHARACTERS:
+            return False
+        _log.warning("the chat %s does not take the outcome: %s", order.to, mask_text(str(error)))
+        return True
 
     # --- what is no final word ----------------------------------------------------------------
 
