@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -112,3 +114,48 @@ def test_pushed_and_asked_for_then_a_restart_and_the_final_word_once_whatever_is
         path for path in deployment.state.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()
     ]
     assert not held, "the bot's token is in no file of newleaf's: threats.md T29"
+
+
+SLOW_INSTALL = 'touch "$HOME/begun"; while [ ! -e "$HOME/may-end" ]; do sleep 0.02; done'
+
+
+def start_timer(deployment: Deployment) -> subprocess.Popen[str]:
+    """What the unit of the timer that newleaf installs would start."""
+    shown = deployment.run("service", "show", "--systemd", "--user", "--timer", "12h").record["files"]
+    (unit,) = (file["content"] for file in shown if file["path"].endswith("-update.service"))
+    (line,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
+    _, *words = shlex.split(line.partition("=")[2])
+    return deployment.start(*words, "--json", folder=deployment.state)
+
+
+@pytest.mark.parametrize("first", ["the timer", "the chat"])
+def test_l36_a_timer_and_a_chat_at_the_same_moment_then_one_update_and_two_answers(
+    first: str, tmp_path: Path
+) -> None:
+    """lessons.md L36"""
+    install = {"install": ["sh", "-c", SLOW_INSTALL]}
+    app = {"command": [".venv/bin/python", "bot.py"]}
+    deployment = Deployment.make(tmp_path, {"bot.py": BOT}, restart={"mode": "exit"}, update=install, app=app)
+    assert deployment.run("init", "--yes").code == 0
+    deployment.host_settings("[chat]\nchats = [1]\n")
+    commit = deployment.release("1.1.0")
+    with bot_api() as api, Keeper(deployment, api).keeps() as keeper:
+        wait_until((deployment.state / "daemon.pid").exists)
+        if first == "the chat":
+            api.write("/update")
+            wait_until((deployment.home / "begun").exists)
+        timer = start_timer(deployment)
+        if first == "the timer":
+            wait_until((deployment.home / "begun").exists)
+            api.write("/update")
+            wait_until(lambda: api.texts)
+        else:
+            timer.wait(20)
+        (deployment.home / "may-end").touch()
+        wait_until(lambda: any(FINAL in text for text in api.texts), 40)
+        answer = json.loads(timer.communicate(timeout=20)[0])
+        assert (deployment.head(), keeper.codes) == (commit, [42])
+    attempts = {line["attempt"] for line in deployment.lines("history.jsonl")} - {None}
+    assert len(attempts) == 1, "one update was made"
+    assert answer["outcome"] == ("locked" if first == "the chat" else "waiting"), answer
+    assert len([text for text in api.texts if FINAL in text]) == 1, api.texts
