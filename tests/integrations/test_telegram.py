@@ -118,7 +118,7 @@ def test_l29_a_message_is_read_twice_then_one_update(api: BotApi, host: Pretende
 
     async def work() -> None:
         for _ in range(2):
-            api.offset = 0  # what was read was not acknowledged
+            api.offsets.clear()  # what was read was not acknowledged
             async with App(api, host).runs() as app:
                 await until(lambda: app.heard == ["/update"])
                 await app.rests()
