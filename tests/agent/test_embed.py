@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.agent import embed
+from newleaf.agent import departure, embed
 from newleaf.agent.beside import Beside, BesideParts
 from newleaf.agent.children import Children
 from newleaf.agent.departure import Leaving
@@ -26,6 +26,7 @@ from newleaf.core.requests import Request
 from newleaf.core.retries import Ended
 from newleaf.system import busy_lock
 from newleaf.system.inside_lock import alone
+from newleaf.system.restarts import raise_flag
 
 
 class World:
@@ -37,6 +38,7 @@ class World:
         self.unusable = False
         self.said: list[str] = []
         self.origin = "poll"
+        self.trying: Callable[[], object] = lambda: None
         self.ended = Ended("up_to_date", record={"outcome": "up_to_date"})
         self.embedded = Embedded(self, self.said.append, lambda: datetime.now(UTC))
 
@@ -80,6 +82,7 @@ class _Attempts:
         self._world = world
 
     async def run(self, _: Request) -> Ended:
+        self._world.trying()
         return self._world.ended
 
 
@@ -241,6 +244,48 @@ def test_it_waits_for_idle_alone_then_job_loops_are_told_unless_nothing_would_re
     again = Embedded(world, world.said.append, lambda: datetime.now(UTC))
     again._keeper = None
     assert not asyncio.run(main(again))
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_the_update_is_made_but_for_the_restart_then_job_loops_are_told_at_once_while_it_is_wanted(
+    is_raised: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lessons.md L26, L27: before the departure has looked, a job would begin and hold it up."""
+    monkeypatch.setattr(departure, "LOOK_SECONDS", 60)
+
+    async def main() -> bool:
+        async with world.embedded as updater:
+            await updater.request()  # the departure has looked, and does not look again
+            assert not updater.restart_wanted
+            if is_raised:
+                raise_flag(world.state, 1, datetime.now(UTC))
+            world.ended = Ended("waiting", frozenset({"restart"}), record={"outcome": "waiting"})
+            await updater.request()
+            return updater.restart_wanted
+
+    assert asyncio.run(main()) is is_raised
+
+
+def test_an_attempt_has_raised_the_flag_and_has_not_ended_then_job_loops_are_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departure, "LOOK_SECONDS", 60)
+    seen: list[bool] = []
+
+    async def main() -> None:
+        async with world.embedded as updater:
+            await updater.request()  # as above
+
+            def update() -> None:
+                seen.append(updater.restart_wanted)
+                raise_flag(world.state, 1, datetime.now(UTC))
+                seen.append(updater.restart_wanted)
+
+            world.trying = update
+            await updater.request()
+
+    asyncio.run(main())
+    assert seen == [False, True]
 
 
 def test_entered_twice_or_with_an_unknown_stage_then_refused(world: World) -> None:

@@ -157,6 +157,12 @@ class Beside(Struct):
         return ended is not None and ended.outcome == "waiting" and ended.gates == {IDLE}
 
     @property
+    def waits_for_restart(self) -> bool:
+        """Whether an update is made but for the restart."""
+        ended = self._tried.ended if self._tried else None
+        return ended is not None and ended.outcome == "waiting" and "restart" in ended.gates
+
+    @property
     def last(self) -> Ended | None:
         """How the last try ended."""
         return self._tried.ended if self._tried else None

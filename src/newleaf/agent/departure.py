@@ -118,6 +118,10 @@ class Departure(Struct):
             self.is_wanted = False
             self._quiet.close()
 
+    def look(self) -> bool:
+        """Whether a restart is wanted of this process, as the flag says now."""
+        return self._flag() is not None
+
     async def _turn(self) -> None:
         flag = self._flag()
         if flag and await self._drain(flag):

@@ -124,7 +124,11 @@ class Embedded:
             return False
         if self._departure.is_wanted:
             return True
-        return self._inside.beside.waits_for_idle and self._inside.leaving().mode != "none"
+        beside = self._inside.beside
+        # The departure may not have looked since the update was made: a job that began would hold it up.
+        if (beside.is_trying or beside.waits_for_restart) and self._departure.look():
+            return True
+        return beside.waits_for_idle and self._inside.leaving().mode != "none"
 
     def submit(self, request: Request) -> Future[Record]:
         """Asks for an update, from any thread; its result is the record of `newleaf update --json`."""
