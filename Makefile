@@ -23,7 +23,7 @@ TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
 .NOTPARALLEL:
-.PHONY: help setup demo session-daemon test check lint types layers docs docs-check mutations format bench
+.PHONY: help setup demo session-daemon chat-bridge test check lint types layers docs docs-check mutations format bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ demo: setup ## the whole loop, live, on a repository it makes
 
 session-daemon: setup ## an example: a daemon whose sessions survive its updates; REDIS_URL is optional
 	@$(PYTHON_IN) -m examples.session_daemon.show
+
+chat-bridge: setup ## an example: a bot that updates its hosts between two jobs
+	@$(PYTHON_IN) -m examples.chat_bridge.show $(ARGUMENTS)
 
 test: setup ## every test
 	@$(PYTHON_IN) -m pytest -n $(TEST_PROCESSES)

@@ -1,6 +1,7 @@
 """A server on this machine that speaks Telegram's Bot API to bots in common chats, and behaves as one says.
 
-What people write reaches every bot, as in a group; what a bot answers reaches no other bot.
+What people write reaches every bot, as in a group, unless the chat is private; what a bot answers reaches no
+other bot.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class BotApi:
 
     bots: Mapping[str, str] = field(default_factory=lambda: {TOKEN: BOT})
     """Their names, by their tokens."""
+    private: Mapping[int, str] = field(default_factory=dict)
+    """The bot that alone is in a chat."""
     hears: Callable[[str, str], object] = lambda _bot, _text: None
     """Is told of every message that a bot sends, or changes."""
     instead: dict[str, list[Answer]] = field(default_factory=dict)
@@ -115,11 +118,19 @@ class BotApi:
             self.offsets[bot] = offset = max(self.offsets.get(bot, 0), offset)
             deadline = time.monotonic() + (POLL_SECONDS if int(given.get("timeout", "0")) else 0)
             while True:
-                found = [update for update in self._updates if update["update_id"] >= offset]
+                found = [
+                    update
+                    for update in self._updates
+                    if update["update_id"] >= offset and self._concerns(bot, update)
+                ]
                 seconds_left = deadline - time.monotonic()
                 if found or seconds_left <= 0:
                     return self._done(found)
                 self._changed.wait(seconds_left)
+
+    def _concerns(self, bot: str, update: dict[str, Any]) -> bool:
+        _, message = update.values()
+        return self.private.get(message["chat"]["id"], bot) == bot
 
     def _sendMessage(self, bot: str, given: dict[str, str]) -> Answer:  # noqa: N802
         time.sleep(self.slow_seconds)

@@ -1,0 +1,11 @@
+"""`make chat-bridge`: plays the story, tells it as it goes, and exits 0 when all of it held."""
+
+from __future__ import annotations
+
+import sys
+
+from examples.chat_bridge.story import NEEDS, tell
+from examples.stage.stage import play
+
+if __name__ == "__main__":
+    sys.exit(play("bridge", tell, *NEEDS))
