@@ -323,6 +323,28 @@ def test_a_flag_from_before_lies_there_at_the_start_then_it_is_removed_and_nothi
         assert keeper.ends == []
 
 
+def test_a_flag_that_is_none_is_written_while_jobs_run_then_they_go_on_and_the_next_start_removes_it(
+    tmp_path: Path,
+) -> None:
+    """lessons.md L26, L27"""
+    deployment = make(tmp_path, SELDOM)
+    flag = deployment.state / "restart-requested"
+    (deployment.home / "jobs").write_text("0.01")
+    stale, early = (f"{year}-01-01T00:00:00Z 3 commit(s)\n" for year in (2020, 2999))
+    with SmallKeeper(deployment).kept() as keeper:
+        for text in (early, "now, please", stale):
+            flag.write_text(text)
+            done = keeper.output.count("ends")
+            # So many take longer than the departure takes to look.
+            keeper.says("ends", done + 15)
+            assert (keeper.ends, flag.read_text()) == ([], text)
+        keeper.signal(signal.SIGKILL)
+        keeper.says("serves", 2)
+        assert not flag.exists()
+        assert keeper.ends == [-signal.SIGKILL]
+        (deployment.home / "jobs").unlink()  # the daemon has no other end to its jobs
+
+
 # --- under the launcher -----------------------------------------------------------------------
 
 
