@@ -83,7 +83,7 @@ class LaunchdKeeper:
             return subprocess.Popen(
                 self.job["ProgramArguments"],
                 cwd=self.job["WorkingDirectory"],
-                env=self.job["EnvironmentVariables"],
+                env={**self.job["EnvironmentVariables"], "XPC_SERVICE_NAME": self.job["Label"]},
                 umask=self.job["Umask"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
