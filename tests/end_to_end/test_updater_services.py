@@ -53,7 +53,7 @@ def starts(deployment: Deployment) -> list[str]:
 
 def update_by_push(deployment: Deployment) -> None:
     """Publishes a release, and waits until the daemon runs it: started twice in all."""
-    wait_until(lambda: len(starts(deployment)) == 1, "the daemon to start")
+    wait_until((deployment.state / "status.json").exists, "the daemon to report")
     commit = deployment.release("1.1.0")
 
     def runs() -> bool:
