@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from newleaf.core.orders import find_end, is_final, record_of, with_note
+from newleaf.core.orders import find_end, is_final, is_of_before, record_of, with_note
 from newleaf.core.records import Result, stamp
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -33,6 +33,20 @@ def line(minutes: float, outcome: str = "updated", **fields: Any) -> dict[str, A
 )
 def test_over_when_nothing_more_will_come_of_it(outcome: str, confirmed: bool | None, final: bool) -> None:
     assert is_final({"outcome": outcome, "confirmed": confirmed}) is final
+
+
+@pytest.mark.parametrize(
+    ("attempt", "before"),
+    [
+        ("20261120T115959-abcdef", True),
+        ("20261120T120000-abcdef", False),
+        ("20261120T120001-abcdef", False),
+        ("one", False),
+        (None, False),
+    ],
+)
+def test_an_attempt_had_begun_when_an_update_was_asked_for(attempt: str | None, before: bool) -> None:
+    assert is_of_before({"attempt": attempt}, NOON) is before
 
 
 def test_ended_before_it_was_asked_for_then_it_is_not_its_end() -> None:

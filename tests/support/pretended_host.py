@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,8 +57,8 @@ class StepwiseOrders(Orders):
         if not lives:
             self._owner = (2**22 + 1, "gone")
 
-    def accept(self, order: Order) -> bool:
-        return bool(self._stepwise("accept", lambda: super(StepwiseOrders, self).accept(order)))
+    def accept(self, order: Order, facts: Mapping[str, str] | None = None) -> bool:
+        return bool(self._stepwise("accept", lambda: super(StepwiseOrders, self).accept(order, facts)))
 
     def note(self, order: Order) -> None:
         self._stepwise(f"note {order.stage}", lambda: super(StepwiseOrders, self).note(order))
@@ -92,7 +92,8 @@ class PretendedUpdates:
         self.steps.take("before update")
         await asyncio.sleep(self.seconds)
         if self.made:
-            return {"schema": 1, **Result("up_to_date", THERE, THERE).as_record()}
+            result = Result("up_to_date", THERE, THERE, confirmed=self.confirmed)
+            return {"schema": 1, **result.as_record()}
         self.made += 1
         result = Result(self.outcome, HERE, THERE, COMMITS, 1, confirmed=self.confirmed, attempt="one")
         if self.outcome != "waiting":
@@ -107,6 +108,11 @@ class PretendedUpdates:
 
     async def status(self) -> dict[str, Any]:
         return dict(STATUS)
+
+    async def rollback(self) -> dict[str, Any]:
+        self.asked.append("rollback")
+        self.tell_end("ok", self.confirmed)
+        return {"schema": 1, **Result("ok", HERE, THERE, confirmed=self.confirmed, attempt="one").as_record()}
 
     async def why(self) -> dict[str, Any]:
         return {"outcome": "ok", "summary": "nothing is owed"}

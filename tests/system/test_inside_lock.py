@@ -9,7 +9,8 @@ import pytest
 
 from newleaf.core.errors import StateDirectoryUnsafe
 from newleaf.core.inside_errors import StandsBy
-from newleaf.system.inside_lock import INSIDE_LOCK, alone, is_held
+from newleaf.core.missions.mission_errors import MissionsTaken
+from newleaf.system.inside_lock import INSIDE_LOCK, MISSIONS_LOCK, alone, is_held
 from tests.support.children import python
 
 HOLDER = """
@@ -44,3 +45,13 @@ def test_a_symlink_lies_in_its_place_then_refused_and_the_other_file_untouched(t
     with pytest.raises(StateDirectoryUnsafe), alone(tmp_path):
         pass
     assert other.read_text() == "mine"
+
+
+def test_who_takes_the_missions_has_a_lock_of_its_own(tmp_path: Path) -> None:
+    """lessons.md L39"""
+    tmp_path.chmod(0o700)
+    with alone(tmp_path), alone(tmp_path, MISSIONS_LOCK):
+        assert is_held(tmp_path, MISSIONS_LOCK)
+        with pytest.raises(MissionsTaken), alone(tmp_path, MISSIONS_LOCK):
+            pass
+    assert not is_held(tmp_path, MISSIONS_LOCK)

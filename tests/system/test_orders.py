@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from newleaf.core.errors import CorruptFile, NewerSchema, StateDirectoryUnsafe
 from newleaf.core.orders import OVER, TELLING, Order
-from newleaf.system.orders import FILE, KEPT, Orders
+from newleaf.system.orders import _TABLE, FILE, KEPT, Orders
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -148,3 +149,40 @@ def test_closed_then_opened_again_when_needed(tmp_path: Path) -> None:
     orders.close()
     assert orders.find(order().id) == order()
     assert os.path.exists(tmp_path / FILE)
+
+
+def test_a_mission_then_it_is_kept_with_its_facts_and_facts_of_a_known_one_are_not(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    mission = {"fields": {"job_id": "1"}, "tries": 0}
+    assert orders.accept(order(mission=mission), {"number": "7"})
+    assert not orders.accept(order(mission=mission), {"number": "8"})
+    orders.note(order(mission={**mission, "tries": 1}))
+    kept = Orders(tmp_path).find("another id", order().key)
+    assert kept is not None
+    assert kept.mission == {**mission, "tries": 1}
+    assert Orders(tmp_path).fact("number") == "7"
+
+
+def test_a_fact_is_kept_then_it_is_there_until_it_is_empty(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.keep({"paused": "now", "other": "x"})
+    assert (Orders(tmp_path).fact("paused"), orders.fact("unknown")) == ("now", None)
+    orders.keep({"paused": ""})
+    assert (orders.fact("paused"), orders.fact("other")) == (None, "x")
+
+
+def test_of_an_older_newleaf_then_it_is_read_and_gets_what_it_lacks(tmp_path: Path) -> None:
+    before = _TABLE.replace(", mission TEXT", "")
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.execute(before)
+        connection.execute(
+            "INSERT INTO orders VALUES ('k', 'id', 'chat', 'chat', '2026-11-20T12:00:00Z', '1', 'accepted',"
+            " NULL, 0, NULL, 1, '')"
+        )
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    orders = Orders(tmp_path)
+    kept = orders.find("id")
+    assert kept is not None
+    assert (kept.key, kept.mission) == ("k", None)
+    assert orders.accept(order(mission={"fields": {}}))

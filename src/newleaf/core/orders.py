@@ -1,4 +1,4 @@
-"""Orders for an update that came by a chat, HTTP or a webhook: what is kept of them, and when they are over.
+"""Orders that came by a chat, HTTP, a webhook or a bus: what is kept of them, and when they are over.
 
 Rules: an order is kept before anything is done for it, under a key by which it is known when it is read again
 (lessons.md L29); it is over when its final word is known, and, in a chat, told (L4). What is not final is
@@ -7,6 +7,7 @@ told too, and the final word follows: of an update that waits, and of one that n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,9 @@ NOTHING_NEW = ("up_to_date", "held")
 STARTED = "started"
 """The outcome of a line of the history that no attempt wrote."""
 
+_BEGAN = r"[0-9]{8}T[0-9]{6}"
+"""How the id of an attempt begins: with its time."""
+
 BY_ANOTHER = "an update ran already when this one was asked for; this is what came of it"
 
 
@@ -31,7 +35,8 @@ class Order(Struct, frozen=True):
     """One order. `key` is the door's own name for it, `id` newleaf's.
 
     `to` is the chat that is told; `receipt` names the message that told it that the order was received;
-    `interim` is whether a word that is not final was told; `record` is what is known of the update.
+    `interim` is whether a word that is not final was told; `record` is what is known of the update;
+    `mission` is what a mission is and came to, as `core.missions.kept` has it.
     """
 
     key: str
@@ -44,6 +49,7 @@ class Order(Struct, frozen=True):
     receipt: str | None = None
     interim: bool = False
     record: Mapping[str, Any] | None = None
+    mission: Mapping[str, Any] | None = None
 
     @property
     def attempt(self) -> str | None:
@@ -56,6 +62,15 @@ def is_final(record: Mapping[str, Any]) -> bool:
     if outcome in MOVED:
         return record.get("confirmed") is not None
     return outcome not in UNENDED
+
+
+def is_of_before(record: Mapping[str, Any], since: datetime) -> bool:
+    """Whether the record tells of an attempt that had begun when an update was asked for.
+
+    That one was brought to its end; whether there is something newer has not been asked yet.
+    """
+    began = str(record.get("attempt") or "").partition("-")[0]
+    return bool(re.fullmatch(_BEGAN, began)) and began < f"{since:%Y%m%dT%H%M%S}"
 
 
 def find_end(

@@ -1,4 +1,4 @@
-"""`orders.sqlite`: accepted orders and their results.
+"""`orders.sqlite`: accepted orders and their results, and what has to be known of those that are forgotten.
 
 Rules: an order is on the disk before `accept` returns, and is accepted once, however often it is read again
 (lessons.md L29); an open one belongs to the process that accepted it, until that has ended and another claims
@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,11 @@ _TABLE = """
         record TEXT, pid INTEGER NOT NULL, started TEXT NOT NULL
     )
 """
-_NOTED = ("stage", "interim", "record")
-_COLUMNS = "key, id, door, origin, accepted_at, told, stage, receipt, interim, record"
+_FACTS = "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
+_ADDED = {"mission": "ALTER TABLE orders ADD COLUMN mission TEXT"}
+"""Columns that files of before do not have. Who does not know them leaves them alone."""
+_NOTED = ("stage", "interim", "record", "mission")
+_COLUMNS = "key, id, door, origin, accepted_at, told, stage, receipt, interim, record, mission"
 
 
 class Orders:
@@ -55,18 +58,22 @@ class Orders:
         self._connection: sqlite3.Connection | None = None
         self._owner = (os.getpid(), process_table.start_time(os.getpid()) or "")
 
-    def accept(self, order: Order) -> bool:
-        """Keeps the order as this process's; False when its key is known, and nothing is changed.
+    def accept(self, order: Order, facts: Mapping[str, str] | None = None) -> bool:
+        """Keeps the order as this process's, and the facts with it; False when its key or id is known.
+
+        Then nothing is changed.
 
         Raises: CorruptFile, NewerSchema, DiskFull, StateDirectoryUnsafe, StateDirectoryUnwritable.
         """
         files.observe("accept", self._path)
-        marks = ", ".join("?" * 12)
+        marks = ", ".join("?" * 13)
         with self._transaction() as connection:
             done = connection.execute(
                 f"INSERT OR IGNORE INTO orders ({_COLUMNS}, pid, started) VALUES ({marks})",  # noqa: S608
                 (*_values(order), *self._owner),
             )
+            if done.rowcount == 1:
+                _keep_facts(connection, facts or {})
             return done.rowcount == 1
 
     def note(self, order: Order) -> None:
@@ -76,7 +83,7 @@ class Orders:
         with self._transaction() as connection:
             connection.execute(
                 f"UPDATE orders SET {assignments} WHERE key = ?",  # noqa: S608
-                (order.stage, int(order.interim), _encoded(order), order.key),
+                (order.stage, int(order.interim), _encoded(order.record), _encoded(order.mission), order.key),
             )
 
     def note_receipt(self, key: str, receipt: str) -> None:
@@ -88,14 +95,26 @@ class Orders:
         with self._transaction() as connection:
             connection.execute("UPDATE orders SET receipt = ? WHERE key = ?", (receipt, key))
 
-    def find(self, identity: str) -> Order | None:
-        """The order with this id. Raises: as `accept`."""
+    def find(self, identity: str, key: str | None = None) -> Order | None:
+        """The order with this id, or with this key. Raises: as `accept`."""
         with self._transaction() as connection:
             row = connection.execute(
-                f"SELECT {_COLUMNS} FROM orders WHERE id = ?",  # noqa: S608
-                (identity,),
+                f"SELECT {_COLUMNS} FROM orders WHERE id = ? OR key = ?",  # noqa: S608
+                (identity, key),
             ).fetchone()
         return self._read(row) if row else None
+
+    def fact(self, name: str) -> str | None:
+        """What was kept under a name. Raises: as `accept`."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else None
+
+    def keep(self, facts: Mapping[str, str]) -> None:
+        """Keeps facts; an empty one is forgotten. Raises: as `accept`."""
+        files.observe("keep", self._path)
+        with self._transaction() as connection:
+            _keep_facts(connection, facts)
 
     def claim(self, door: str, now: datetime) -> list[Order]:
         """The open orders of one door whose process has ended, oldest first: they are this process's now.
@@ -159,12 +178,23 @@ class Orders:
             found = connection.execute("PRAGMA user_version").fetchone()[0]
             self._require_known(found)
             connection.execute(_TABLE)
+            connection.execute(_FACTS)
+            self._add_columns(connection)
             connection.execute(f"PRAGMA user_version = {files.SCHEMA}")
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
+
+    @staticmethod
+    def _add_columns(connection: sqlite3.Connection) -> None:
+        # Another process may add it between the look and this.
+        known = {row[1] for row in connection.execute("PRAGMA table_info(orders)")}
+        for name, statement in _ADDED.items():
+            if name not in known:
+                with contextlib.suppress(sqlite3.OperationalError):
+                    connection.execute(statement)
 
     def _require_known(self, schema: int) -> None:
         if schema > files.SCHEMA:
@@ -185,7 +215,7 @@ class Orders:
         return CorruptFile(path=self._path, reason=error)
 
     def _read(self, row: list[Any]) -> Order:
-        key, identity, door, origin, accepted_at, told, stage, receipt, interim, record = row
+        key, identity, door, origin, accepted_at, told, stage, receipt, interim, record, mission = row
         try:
             return Order(
                 key,
@@ -198,6 +228,7 @@ class Orders:
                 receipt,
                 bool(interim),
                 json.loads(record) if record else None,
+                json.loads(mission) if mission else None,
             )
         except (ValueError, TypeError) as error:
             raise CorruptFile(path=self._path, reason=f"an order is not newleaf's: {error}") from error
@@ -214,9 +245,18 @@ def _values(order: Order) -> tuple[object, ...]:
         order.stage,
         order.receipt,
         int(order.interim),
-        _encoded(order),
+        _encoded(order.record),
+        _encoded(order.mission),
     )
 
 
-def _encoded(order: Order) -> str | None:
-    return json.dumps(order.record) if order.record is not None else None
+def _encoded(record: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(record) if record is not None else None
+
+
+def _keep_facts(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:
+    for name, value in facts.items():
+        if value:
+            connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+        else:
+            connection.execute("DELETE FROM facts WHERE name = ?", (name,))

@@ -157,6 +157,19 @@ def test_redis_is_reached_by_tcp_tls_or_socket(value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "value", ["redis://h:6379/0", "unix:///run/redis.sock", "rediss+sentinel://a:1,b:2/main/0"]
+)
+def test_a_bus_may_be_behind_sentinel(value: str) -> None:
+    assert kinds.BUS.read(value) == value
+
+
+@pytest.mark.parametrize("value", ["http://h", "redis+sentinel://h", "redis+sentinel:///main", "redis://a b"])
+def test_what_is_no_bus_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="must be an address that begins with redis"):
+        kinds.BUS.read(value)
+
+
+@pytest.mark.parametrize(
     "value", ["http://h", "redis://", "redis:///0", "unix://", "unix://x", "h:6379", "redis://a b"]
 )
 def test_what_is_no_redis_is_refused(value: str) -> None:

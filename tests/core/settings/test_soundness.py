@@ -49,6 +49,14 @@ def test_sound_settings_have_no_problem(text: str) -> None:
             f'[status]\nredis_url = "redis://:{CANARY}/x@r"\n',
             "host.toml: status.redis_url cannot be read: / ? # @",
         ),
+        (
+            f'[fleet]\nredis_url = "redis://:{CANARY}/x@r"\n',
+            "host.toml: fleet.redis_url cannot be read: / ? # @",
+        ),
+        (
+            '[fleet]\nredis_url = "redis+sentinel://a:x/main"\n',
+            "host.toml: fleet.redis_url must be like redis+sentinel://HOST",
+        ),
         ('[security]\nfloor = "low"\n', "host.toml: security.floor must be a version"),
         (
             '[source.git_config]\n"core.hooksPath" = "/x"\n',

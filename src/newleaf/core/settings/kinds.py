@@ -195,3 +195,7 @@ REDIS = matching(
     r"rediss?://[^\s/?#]\S*|unix://[^\s/?#]*/\S+",
     "an address that begins with redis://, rediss:// or unix:///",
 )
+BUS = matching(
+    r"rediss?://[^\s/?#]\S*|unix://[^\s/?#]*/\S+|rediss?\+sentinel://[^\s/?#]+/[A-Za-z0-9._-]+\S*",
+    "an address that begins with redis://, rediss:// or unix:///, or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE",
+)

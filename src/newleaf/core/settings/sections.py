@@ -16,6 +16,7 @@ from msgspec import Struct
 from newleaf.core.settings.kinds import (
     ADDRESSES,
     API,
+    BUS,
     COMMAND,
     DURATION,
     FLAG,
@@ -354,7 +355,12 @@ class Http(Struct, frozen=True, kw_only=True):
 class Fleet(Struct, frozen=True, kw_only=True):
     """How the host hears orders from a bus, and whether it may give them."""
 
-    redis_url: Annotated[str | None, host(REDIS, "Redis or Valkey with the missions")] = None
+    redis_url: Annotated[
+        str | None,
+        host(
+            BUS, "Redis or Valkey with the missions; behind Sentinel `redis+sentinel://HOST:PORT,…/SERVICE/0`"
+        ),
+    ] = None
     stream_prefix: Annotated[str, host(WORD, "how the names of the streams begin; `{app}` is `app.name`")] = (
         "newleaf:{app}:missions"
     )

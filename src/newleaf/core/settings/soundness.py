@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from newleaf.core.errors import NewleafError
+from newleaf.core.missions.sentinels import read_sentinels
 from newleaf.core.redis_address import parse_redis_url
 from newleaf.core.releases.channels import parse_pin, parse_version
 from newleaf.core.releases.names import find_fault, is_commit
@@ -82,6 +83,16 @@ def _judge_redis(url: str | None) -> Iterator[str]:
         yield str(error)
 
 
+def _judge_bus(url: str | None) -> Iterator[str]:
+    try:
+        is_behind_sentinel = bool(url and read_sentinels(url))
+    except ValueError as error:
+        yield str(error)
+    else:
+        if not is_behind_sentinel:
+            yield from _judge_redis(url)
+
+
 _RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
     "source.branch": _judge_branch,
     "source.tag_prefix": _judge_tag_prefix,
@@ -89,6 +100,7 @@ _RULES: Mapping[str, Callable[[Settings], Iterator[str]]] = {
     "deployment.pin": _judge_pin,
     "gates.window": _judge_window,
     "security.floor": _judge_floor,
+    "fleet.redis_url": lambda settings: _judge_bus(settings.fleet.redis_url),
     "status.redis_url": lambda settings: _judge_redis(settings.status.redis_url),
 }
 """Which part judges which key."""

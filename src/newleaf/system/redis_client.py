@@ -1,0 +1,69 @@
+"""A client of Redis or Valkey, for whichever url the settings name; a library's habits put away.
+
+Rules: it never tries again by itself, because who calls knows better what that would mean; nothing is waited
+for without end; answers come as the server's own protocol has them, in its second version, which all servers
+and all releases of the library share. Loaded only where a url is configured: redis-py is an extra.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from newleaf.core.missions.sentinels import Sentinels, read_sentinels
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
+"""For an answer; what waits for news at the server waits for less."""
+MAX_CONNECTIONS = 16
+
+
+def connect(url: str) -> Redis:
+    """A client, not connected yet. Raises: ValueError for what is no url of a server."""
+    options: dict[str, Any] = {
+        "socket_timeout": ANSWER_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "decode_responses": False,
+        "max_connections": MAX_CONNECTIONS,
+    }
+    sentinels = read_sentinels(url)
+    if sentinels:
+        client = _behind(sentinels, options | {"socket_connect_timeout": CONNECT_SECONDS})
+    elif url.startswith("unix://"):
+        client = Redis.from_url(url, **options)
+    else:
+        client = Redis.from_url(url, **options, socket_connect_timeout=CONNECT_SECONDS)
+    client.response_callbacks.clear()
+    return client
+
+
+async def close(client: Redis) -> None:
+    """Lets go of its connections, to the sentinels too."""
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    for each in (client, *(manager.sentinels if manager else ())):
+        with contextlib.suppress(RedisError, OSError):
+            await each.aclose(close_connection_pool=True)
+
+
+def _behind(sentinels: Sentinels, options: dict[str, Any]) -> Redis:
+    own = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry", "protocol")}
+    own |= {"ssl": True} if sentinels.has_tls else {}
+    if sentinels.sentinel_password:
+        own["password"] = sentinels.sentinel_password
+    watching = Sentinel(sentinels.addresses, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+    options |= {"ssl": True} if sentinels.has_tls else {}
+    client: Redis = watching.master_for(
+        sentinels.service,
+        db=sentinels.db,
+        username=sentinels.username,
+        password=sentinels.password,
+        **options,
+    )
+    return client

@@ -1,0 +1,36 @@
+"""A bus behind Sentinel, as a url names it."""
+
+from __future__ import annotations
+
+import pytest
+
+from newleaf.core.missions.sentinels import Sentinels, read_sentinels
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("redis://h:6379/0", None),
+        ("unix:///run/redis.sock", None),
+        ("redis+sentinel://h/main", Sentinels((("h", 26379),), "main")),
+        ("redis+sentinel://a:1,b:2/main/3", Sentinels((("a", 1), ("b", 2)), "main", 3)),
+        ("redis+sentinel://[::1]:1/main", Sentinels((("::1", 1),), "main")),
+        (
+            "rediss+sentinel://u:p%40@a/main/0?sentinel_password=s",
+            Sentinels((("a", 26379),), "main", 0, "u", "p@", "s", has_tls=True),
+        ),
+        ("redis+sentinel://:p@a/main", Sentinels((("a", 26379),), "main", password="p")),
+    ],
+)
+def test_read(url: str, found: Sentinels | None) -> None:
+    assert read_sentinels(url) == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis+sentinel://h", "redis+sentinel://h/", "redis+sentinel:///main", "redis+sentinel://a b/main",
+     "redis+sentinel://h:x/main", "http+sentinel://h/main", "redis+sentinel://h/main/x"],
+)  # fmt: skip
+def test_anything_else_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must be like"):
+        read_sentinels(url)

@@ -1,0 +1,227 @@
+"""Redis and Valkey as the bus: places kept, entries handed out once, failures that are newleaf's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from newleaf.core.missions.mission_errors import BusForgot, BusUnreachable
+from newleaf.core.missions.streams import MAX_ENTRIES, Streams
+from newleaf.system.redis_bus import RedisBus, RedisRoom
+from tests.support.redis_server import ENGINES, RedisServer, serve_redis
+
+STREAMS = Streams("t")
+OWN = STREAMS.host("mini-1")
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    with serve_redis(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def server(engine: RedisServer) -> RedisServer:
+    run(engine, lambda bus: bus._call("FLUSHALL"))
+    return engine
+
+
+def run(server: RedisServer, work: Callable[[RedisBus], Awaitable[Any]]) -> Any:
+    async def bounded() -> Any:
+        bus = RedisBus(server.url, STREAMS, "mini-1", "me")
+        try:
+            async with asyncio.timeout(20):
+                return await work(bus)
+        finally:
+            await bus.close()
+
+    return asyncio.run(bounded())
+
+
+async def read(bus: RedisBus, seconds: float = 0.0) -> list[bytes]:
+    return [entry.fields[b"n"] for entry in await bus.read(10, seconds)]
+
+
+def test_enrolled_first_then_from_everybodys_end_and_its_own_beginning(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus.publish(STREAMS.all, {"n": "before"})
+        await bus.publish(OWN, {"n": "mine"})
+        await bus.enroll(is_known=False)
+        await bus.publish(STREAMS.all, {"n": "after"})
+        await bus.enroll(is_known=False)  # as every start does
+        assert await read(bus) == [b"mine", b"after"]
+        assert await read(bus) == []
+
+    run(server, work)
+
+
+def test_emptied_then_it_is_said_and_enrolled_again_from_the_beginning(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus.enroll(is_known=False)
+        await bus._call("FLUSHALL")
+        await bus.publish(STREAMS.all, {"n": "since"})
+        for ask in (lambda: bus.read(1, 0.0), lambda: bus.retake(0.0), lambda: bus.others(1.0)):
+            with pytest.raises(BusForgot):
+                await ask()
+        bus.forget_peeks()
+        with pytest.raises(BusForgot):
+            await bus.peek(1, 0.0)
+        await bus.enroll(is_known=True)
+        assert await read(bus) == [b"since"]
+
+    run(server, work)
+
+
+def test_handed_out_and_not_acknowledged_then_handed_out_again_and_acknowledged_never(
+    server: RedisServer,
+) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus.enroll(is_known=False)
+        for number in "12":
+            await bus.publish(OWN, {"n": number})
+        first, _ = await bus.read(10, 0.0)
+        await bus.acknowledge(first)
+        for _ in range(3):
+            again = await bus.retake(60.0)
+            assert [(entry.fields[b"n"], entry.deliveries) for entry in again] == [(b"2", 1)]
+
+    run(server, work)
+
+
+def test_l39_handed_out_to_one_that_died_then_claimed_once_it_is_idle_and_counted(
+    server: RedisServer,
+) -> None:
+    """lessons.md L39"""
+
+    async def work(bus: RedisBus) -> None:
+        await bus.enroll(is_known=False)
+        await bus.publish(OWN, {"n": "1"})
+        other = RedisBus(server.url, STREAMS, "mini-1", "another")
+        await other.read(10, 0.0)
+        await other.close()
+        assert await bus.retake(60.0) == []
+        assert await bus.others(60.0) == ["another"]
+        await asyncio.sleep(0.02)
+        claimed = await bus.retake(0.01)
+        assert [(entry.fields[b"n"], entry.deliveries) for entry in claimed] == [(b"1", 2)]
+        assert await bus.others(0.001) == []
+
+    run(server, work)
+
+
+def test_trimmed_while_it_was_handed_out_then_it_is_forgotten(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus.enroll(is_known=False)
+        await bus.publish(OWN, {"n": "1"})
+        await bus.read(10, 0.0)
+        await bus._call("XTRIM", OWN, "MAXLEN", 0)
+        assert await bus.retake(60.0) == []
+        assert (await bus._call("XPENDING", OWN, "host:mini-1"))[0] == 0
+
+    run(server, work)
+
+
+def test_published_for_ever_then_a_stream_stays_short(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus._call("EVAL", "for i = 1, 12000 do redis.call('XADD', KEYS[1], '*', 'n', i) end", 1, OWN)
+        await bus.publish(OWN, {"n": "x"})
+        assert MAX_ENTRIES <= await bus._call("XLEN", OWN) < MAX_ENTRIES + 200
+
+    run(server, work)
+
+
+def test_peeked_at_then_it_is_handed_out_all_the_same(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus.enroll(is_known=False)
+        for stream in (OWN, STREAMS.all):
+            await bus.publish(stream, {"n": stream})
+        found = await bus.peek(10, 0.0)
+        assert {(entry.stream, entry.is_peeked) for entry in found} == {(OWN, True), (STREAMS.all, True)}
+        assert await bus.peek(10, 0.0) == []
+        bus.forget_peeks()
+        assert len(await bus.peek(10, 0.0)) == 2
+        assert len(await read(bus)) == 2
+
+    run(server, work)
+
+
+def test_announced_then_heard_once_and_not_said_twice(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus.announce({"commit": "a"})
+        assert await bus.announced(0.0) == []
+        for commit in "aabb":
+            await bus.announce({"commit": commit})
+        assert [fields[b"commit"] for fields in await bus.announced(0.0)] == [b"b"]
+        assert await bus.announced(0.0) == []
+
+    run(server, work)
+
+
+def test_cancelled_while_it_connects_then_it_ends(server: RedisServer) -> None:
+    """redis-py would swallow it: a loop around the bus would never end."""
+
+    async def ask_for_ever(bus: RedisBus) -> None:
+        while True:
+            await bus.last(OWN)
+            await bus._client.connection_pool.disconnect()
+
+    async def work(bus: RedisBus) -> None:
+        for number in range(60):
+            task = asyncio.ensure_future(ask_for_ever(bus))
+            for _ in range(number % 20):
+                await asyncio.sleep(0)
+            task.cancel()
+            _, pending = await asyncio.wait({task}, timeout=2)
+            assert not pending
+
+    run(server, work)
+
+
+def test_registered_then_it_is_known_by_its_name(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus.register("mini-1", "{}")
+        await bus.register("mini-2", "x" * 100_000)
+        assert await bus.registrations() == {"mini-1": b"{}"}
+
+    run(server, work)
+
+
+def test_full_or_somebodys_replica_then_an_error_of_ours(server: RedisServer) -> None:
+    async def work(bus: RedisBus) -> None:
+        await bus._call("CONFIG", "SET", "maxmemory", "1")
+        with pytest.raises(BusUnreachable, match="maxmemory"):
+            await bus.publish(OWN, {"n": "1"})
+        await bus._call("CONFIG", "SET", "maxmemory", "0")
+        await bus._call("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(BusUnreachable, match="read only replica"):
+            await bus.publish(OWN, {"n": "1"})
+        await bus._call("REPLICAOF", "NO", "ONE")
+        await bus.publish(OWN, {"n": "1"})
+
+    run(server, work)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://user:canary@127.0.0.1:1/0", "unix:///nowhere/redis.sock", "redis+sentinel://127.0.0.1:1/main"],
+)
+def test_t29_nobody_is_there_then_an_error_without_the_secret(url: str) -> None:
+    """threats.md T29"""
+
+    async def work() -> None:
+        room = RedisRoom(url, STREAMS)
+        with pytest.raises(BusUnreachable) as caught:
+            await room.last(OWN)
+        await room.close()
+        assert "canary" not in caught.value.message
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://x", "http://x"])
+def test_no_url_of_a_server_then_an_error_at_once(url: str) -> None:
+    with pytest.raises(BusUnreachable):
+        RedisRoom(url, STREAMS)
