@@ -162,7 +162,9 @@ def _errors(root: type[NewleafError]) -> Iterator[type[NewleafError]]:
 
 
 def _verb(parent: click.Context, name: str) -> str:
-    command = cli.get_command(parent, name)
+    group = parent.command
+    assert isinstance(group, click.Group)
+    command = group.get_command(parent, name)
     assert command is not None
     context = click.Context(command, info_name=name, parent=parent)
     usage = " ".join(command.collect_usage_pieces(context))
@@ -171,7 +173,10 @@ def _verb(parent: click.Context, name: str) -> str:
     rows = [(f"`{record[0]}`", record[1]) for record in records if record]
     described = " ".join((command.help or "").split("\n\n")[0].split())
     table = "\n" + _table(("option", ""), rows) if rows else ""
-    return f"## `newleaf {name} {usage}`\n\n{described}\n{table}"
+    level = "#" if parent.command is cli else "##"
+    page = f"#{level} `{context.command_path} {usage}`\n\n{described}\n{table}"
+    inner = command.list_commands(context) if isinstance(command, click.Group) else ()
+    return "\n".join([page, *(_verb(context, each) for each in inner)])
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -14,7 +14,16 @@ LOADED = "import importlib, sys; importlib.import_module(sys.argv[1]); print(*sy
 
 @pytest.mark.parametrize(
     "module",
-    ["newleaf", "newleaf.cli.main", "newleaf.cli.guard", "newleaf.compose", "newleaf.compose.guarding"],
+    [
+        "newleaf",
+        "newleaf.cli.main",
+        "newleaf.cli.guard",
+        "newleaf.cli.mission",
+        "newleaf.compose",
+        "newleaf.compose.guarding",
+        "newleaf.compose.missions",
+        "newleaf.integrations.missions",
+    ],
 )
 def test_import_loads_no_heavy_library(module: str) -> None:
     fresh = subprocess.run(

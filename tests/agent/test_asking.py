@@ -156,6 +156,24 @@ def test_l36_another_process_updates_then_its_end_is_waited_for_and_told(
     assert (record.get("notes") == [BY_ANOTHER]) is is_theirs
 
 
+def test_l36_asked_to_go_back_while_another_process_updates_then_once_when_that_has_ended(
+    tmp_path: Path,
+) -> None:
+    """lessons.md L36: two who ask go back once."""
+    line = Line({"outcome": "locked"}, {"outcome": "ok"})
+    updates = made(tmp_path, line)
+
+    async def work() -> Any:
+        with update_lock(tmp_path, "timer", "to move"):
+            answering = [asyncio.ensure_future(updates.rollback()) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            assert line.asked == [("rollback",)], "it is waited for"
+        return await asyncio.gather(*answering)
+
+    assert run(work) == [{"outcome": "ok"}] * 2
+    assert line.asked == [("rollback",)] * 2
+
+
 def test_the_history_cannot_be_read_then_that_is_the_answer(tmp_path: Path) -> None:
     def broken() -> list[dict[str, Any]]:
         raise CorruptFile(path="history.jsonl", reason="not JSON")
@@ -213,7 +231,8 @@ def test_an_updater_lives_here_then_it_makes_the_update(tmp_path: Path) -> None:
     assert run(lambda: updates.request(CHAT)) == {"outcome": "updated"}
     assert run(updates.status) == {"status": "deployed"}
     assert run(updates.why) == {"summary": "x"}
-    assert (asked, line.asked) == ([CHAT], [("why",)])
+    assert run(updates.rollback) == {"outcome": "up_to_date"}
+    assert (asked, line.asked) == ([CHAT], [("why",), ("rollback",)])
 
 
 def verb(folder: Path, code: str, timeout_seconds: float = 20) -> Any:

@@ -86,10 +86,15 @@ def test_settings_are_wrong_then_an_error_at_once(deployment: Deployment) -> Non
 
 def test_an_updater_is_given_then_it_makes_the_updates(deployment: Deployment) -> None:
     class Updater:
+        restart_wanted = False
+
         def submit(self, request: Request) -> Future[Any]:
             raise NotImplementedError
 
-    assert isinstance(newleaf.doors(updater=Updater()).updates, ByUpdater)
+    updater = Updater()
+    made = newleaf.doors(updater=updater)
+    assert isinstance(made.updates, ByUpdater)
+    assert made.restarts is updater
 
 
 def test_asked_for_then_a_real_update_its_status_and_why(deployment: Deployment) -> None:

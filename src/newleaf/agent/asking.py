@@ -102,6 +102,7 @@ class ByProcess:
         self._now = now
         self._last: _Turn | None = None
         self._look: asyncio.Task[Record] | None = None
+        self._back: asyncio.Task[Record] | None = None
 
     async def request(self, request: Request) -> Record:
         turn = self._last
@@ -126,6 +127,20 @@ class ByProcess:
 
     async def why(self) -> Record:
         return await self._verbs.ask("why")
+
+    async def rollback(self) -> Record:
+        # Two who ask at once mean one way back, not two of them.
+        if self._back is None or self._back.done():
+            self._back = asyncio.ensure_future(self._go_back())
+        return await asyncio.shield(self._back)
+
+    async def _go_back(self) -> Record:
+        while (record := await self._verbs.ask("rollback")).get("outcome") == "locked":
+            try:
+                await self._until_unlocked()
+            except NewleafError as error:
+                return failure(error.as_record(), error.outcome)
+        return record
 
     async def _take_turn(self, request: Request, before: _Turn | None) -> Record:
         if before:
@@ -170,6 +185,9 @@ class ByUpdater(Struct, frozen=True):
 
     async def request(self, request: Request) -> Record:
         return await asyncio.shield(asyncio.wrap_future(self.updater.submit(request)))
+
+    async def rollback(self) -> Record:
+        return await self.looks.rollback()
 
     async def status(self) -> Record:
         return await self.looks.status()

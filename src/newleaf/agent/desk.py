@@ -9,10 +9,10 @@ L4).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -27,18 +27,24 @@ from newleaf.core.requests import Request
 from newleaf.system import locks
 from newleaf.system.orders import Orders
 
+if TYPE_CHECKING:
+    from newleaf.agent.mission_door import MissionDoor, Wants
+
 LOOK_SECONDS = 0.5
 FOLLOWED = timedelta(days=7)
 """How long a final word is waited for."""
 
 Lines = Callable[[], Iterable[Mapping[str, Any]]]
+Make = Callable[[Order], Awaitable[Mapping[str, Any]]]
+"""Has made what an order asks for, and gives its record."""
 
 
 class Doors(Struct, frozen=True):
     """The doors of one host: what is open to whom, and what all of them need.
 
     `lines` reads the history; `new_id` makes what no other order has. The secrets are read when they are
-    needed, None where the settings name none that can be used: that door is shut.
+    needed, None where the settings name none that can be used: that door is shut. `missions` reads what they
+    say of missions, and raises where they say nothing; `restarts` is the updater in this process, if any.
     """
 
     state: Path
@@ -52,14 +58,17 @@ class Doors(Struct, frozen=True):
     telegram_token: Callable[[], str | None] = lambda: None
     token: Callable[[], str | None] = lambda: None
     webhook_secret: Callable[[], str | None] = lambda: None
+    missions: Callable[[], MissionDoor] | None = None
+    restarts: Wants | None = None
 
 
 class Desk:
-    """The orders of the door of this name."""
+    """The orders of the door of this name. `make` does what they ask for: by default, an update."""
 
-    def __init__(self, door: str, doors: Doors) -> None:
+    def __init__(self, door: str, doors: Doors, make: Make | None = None) -> None:
         self._door = door
         self._host = doors
+        self._make = make or self._update
         self._turn = asyncio.Lock()
 
     async def accept(self, name: str, origin: str, to: str | None = None) -> Order | None:
@@ -67,17 +76,29 @@ class Desk:
 
         Raises: what keeping it gives reason to.
         """
-        key = f"{self._door}:{name}"
-        # As it is kept, to the millisecond.
-        at = moment(stamp(self._host.now()))
-        order = Order(key, self._host.new_id(), self._door, origin, at, to)
-        is_new = await self._keep(lambda: self._host.orders.accept(order))
-        return order if is_new else None
+        order = Order(f"{self._door}:{name}", self._host.new_id(), self._door, origin, self.now(), to)
+        return order if await self.keep(order) else None
 
-    async def find(self, identity: str) -> Order | None:
-        """The order with this id, if it is this door's. Raises: what reading gives reason to."""
-        found = await self._keep(lambda: self._host.orders.find(identity))
+    async def keep(self, order: Order, facts: Mapping[str, str] | None = None) -> bool:
+        """Whether the order is new, and now kept, the facts with it. Raises: as `accept`."""
+        return await self._keep(lambda: self._host.orders.accept(order, facts))
+
+    def now(self) -> datetime:
+        """The time as it is kept, to the millisecond."""
+        return moment(stamp(self._host.now()))
+
+    async def find(self, identity: str, key: str | None = None) -> Order | None:
+        """The order with this id, or this key, if it is this door's. Raises: what reading gives reason to."""
+        found = await self._keep(lambda: self._host.orders.find(identity, key))
         return found if found and found.door == self._door else None
+
+    async def fact(self, name: str) -> str | None:
+        """What is kept under a name. Raises: what reading gives reason to."""
+        return await self._keep(lambda: self._host.orders.fact(name))
+
+    async def keep_facts(self, facts: Mapping[str, str]) -> None:
+        """Keeps facts; an empty one is forgotten. Raises: what keeping them gives reason to."""
+        await self._keep(lambda: self._host.orders.keep(facts))
 
     async def claim(self) -> list[Order]:
         """The open orders that a dead process has left. Raises: what reading gives reason to."""
@@ -104,7 +125,7 @@ class Desk:
 
     async def ask(self, order: Order, **changes: object) -> Order:
         """The order with what came of its update, which may not be its end, and with something changed."""
-        record = await self._host.updates.request(Request(order.origin))
+        record = await self._make(order)
         return await self.note(order, record=record, **changes)
 
     async def take_on(self, order: Order) -> Order:
@@ -132,6 +153,9 @@ class Desk:
                 known = {"commits": record["commits"]} if found["attempt"] == order.attempt else {}
                 record = {**found, **known}
         return order if record is order.record else await self.note(order, record=record)
+
+    async def _update(self, order: Order) -> Mapping[str, Any]:
+        return await self._host.updates.request(Request(order.origin))
 
     async def _keep(self, work: Callable[[], Result]) -> Result:
         """One after another, so that a flood of orders is no flood of threads."""

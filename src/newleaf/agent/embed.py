@@ -149,7 +149,7 @@ class Embedded:
         """Asks for an update and waits for what comes of it: the record that `newleaf update --json` prints.
 
         Several who ask at once have one update made, and all get its outcome; `notes` says so. `origin` is
-        app, chat, http or webhook.
+        app, chat, http, webhook or mission.
         """
         answer = self.submit(Request(origin, to, branch, now))
         # Who waits no longer leaves the update alone, which others may wait for.

@@ -38,6 +38,7 @@ VERBS = {
     "service": "newleaf.cli.service",
     "doctor": "newleaf.cli.doctor",
     "release": "newleaf.cli.release",
+    "mission": "newleaf.cli.mission",
     "config": "newleaf.cli.config",
     "version": "newleaf.cli.version",
     "demo": "newleaf.cli.demo",
@@ -74,6 +75,7 @@ SUMMARIES = {
     "service": "Have systemd or launchd run the app, and its updates.",
     "doctor": "Check this host, with a cure for each finding.",
     "release": "Check, tag, sign and push a version.",
+    "mission": "Orders over Redis Streams: give them, take them.",
     "config": "Every setting, its value, and where it came from.",
     "version": "newleaf's version, and the app's.",
     "demo": "See the whole loop on this machine.",
@@ -162,6 +164,20 @@ def _telling_option(flags: list[str], show: Callable[[click.Context], None], tex
     return click.Option(flags, is_flag=True, is_eager=True, expose_value=False, callback=tell, help=text)
 
 
+def _with_shared_options(command: click.Command) -> click.Command:
+    """The verb, and each verb of a group of them, with what every verb takes."""
+    names = {option for parameter in command.params for option in parameter.opts}
+    command.params += [
+        option for option in (*_shared_options(), _help_option()) if option.opts[0] not in names
+    ]
+    for parameter in command.params:
+        if parameter.type is click.STRING and parameter.default != "":
+            parameter.type = FILLED
+    for inner in getattr(command, "commands", {}).values():
+        _with_shared_options(inner)
+    return command
+
+
 class Verbs(click.Group):
     """Loads a verb's module when the verb is called, not before."""
 
@@ -173,14 +189,7 @@ class Verbs(click.Group):
         if module is None:
             return None
         command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
-        names = {option for parameter in command.params for option in parameter.opts}
-        command.params += [
-            option for option in (*_shared_options(), _help_option()) if option.opts[0] not in names
-        ]
-        for parameter in command.params:
-            if parameter.type is click.STRING and parameter.default != "":
-                parameter.type = FILLED
-        return command
+        return _with_shared_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):

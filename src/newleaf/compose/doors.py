@@ -8,11 +8,12 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from newleaf.agent.asking import ByProcess, ByUpdater, Submits, VerbProcess
 from newleaf.agent.attempt_process import inherited
 from newleaf.agent.desk import Doors, EndedLines
+from newleaf.agent.mission_door import MissionDoor, Wants
 from newleaf.compose import host
 from newleaf.compose.host import Host, now
 from newleaf.core.errors import NewleafError
@@ -24,15 +25,19 @@ from newleaf.system.orders import Orders
 from newleaf.system.place import Unnamed, current_folder
 from newleaf.update.history import History
 
-__all__ = ["Doors", "doors"]
+__all__ = ["Doors", "doors", "doors_of"]
 
 LIMIT_SECONDS = 48 * 3600.0
 """Of a verb: longer than an attempt can take by its own limits (lessons.md L22)."""
 KEPT_BYTES = 4 * 1024 * 1024
 
 
+class InThisProcess(Submits, Wants, Protocol):
+    """A `newleaf.Updater`."""
+
+
 def doors(
-    name: str | None = None, settings: GivenSettings | None = None, updater: Submits | None = None
+    name: str | None = None, settings: GivenSettings | None = None, updater: InThisProcess | None = None
 ) -> Doors:
     """The doors of the app that is meant, as its settings open them: found by its tree, or by `name`.
 
@@ -44,7 +49,11 @@ def doors(
     given = settings.fragment if settings else Fragment()
     said = given.inputs.get("app.name")
     selection = Unnamed(app=name or (said.value if said else None))
-    found = host(selection, given, own_tree() or current_folder())
+    return doors_of(host(selection, given, own_tree() or current_folder()), updater)
+
+
+def doors_of(found: Host, updater: InThisProcess | None = None) -> Doors:
+    """The doors of an app whose settings are read. Raises: UsageError and its kin when they are wrong."""
     history = found.state / "history.jsonl"
     lines = EndedLines(history, lambda: [entry.line for entry in History(history).entries()])
     looks = ByProcess(found.state, _verbs(found), lines, _status_of(found), now)
@@ -61,7 +70,18 @@ def doors(
         telegram_token=_secret(chat.telegram_token_file),
         token=_secret(http.token_file),
         webhook_secret=_secret(http.webhook_secret_file),
+        missions=_missions(found),
+        restarts=updater,
     )
+
+
+def _missions(found: Host) -> Callable[[], MissionDoor]:
+    def open_door() -> MissionDoor:
+        from newleaf.compose.missions import mission_door
+
+        return mission_door(found)
+
+    return open_door
 
 
 def _verbs(found: Host) -> VerbProcess:

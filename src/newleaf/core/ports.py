@@ -215,6 +215,10 @@ class Updates(Protocol):
         """What came of an update: the record of `newleaf update --json`, whoever's attempt it was (L36)."""
         ...
 
+    async def rollback(self) -> Mapping[str, Any]:
+        """What came of going back: the record of `newleaf rollback --json`."""
+        ...
+
     async def status(self) -> Mapping[str, Any]:
         """The record of `newleaf status --json`."""
         ...

@@ -8,7 +8,7 @@ BY_HAND = "command line"
 
 AGENTS_ORIGINS = ("poll", "signal", "owed", "decision")
 """Why the agent asks: it looked, a signal was written, an attempt was left open, a person has decided."""
-ASKED_ORIGINS = ("app", "chat", "http", "webhook")
+ASKED_ORIGINS = ("app", "chat", "http", "webhook", "mission")
 """Who asks the agent inside a daemon: the app's own code, or somebody by way of it."""
 
 

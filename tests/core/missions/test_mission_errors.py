@@ -19,6 +19,7 @@ from newleaf.core.missions import mission_errors
         (mission_errors.MissionKeysUnusable(path="p", reason="r"), 2),
         (mission_errors.MalformedMission(rule="r", reason="x"), 5),
         (mission_errors.MissionsTaken(state="s", owner="o"), 3),
+        (mission_errors.NoDeadLetter(entry="1-0"), 2),
     ],
 )
 def test_each_has_its_exit_code_and_says_all_it_knows(error: NewleafError, code: int) -> None:

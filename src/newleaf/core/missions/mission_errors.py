@@ -60,3 +60,10 @@ class MissionsTaken(LockedError):
 
     code = "missions_taken"
     cure = "there is nothing to do: this one takes over when that has ended"
+
+
+class NoDeadLetter(UsageError):
+    """there is no dead letter {entry}"""
+
+    code = "no_dead_letter"
+    cure = "`newleaf mission dead` lists them"

@@ -1,0 +1,294 @@
+"""A host that takes missions: its life on the bus, from the first word to the last.
+
+Rules:
+1. Of several processes with one state directory one takes the missions; the next takes over when it has
+   ended. Another machine under the same name is noticed, and said.
+2. A bus that is away, full, or somebody's replica costs nothing but missions: it is tried again, later and
+   later. One that was emptied is enrolled at again, from its beginning: what is known is not done twice.
+3. Before the next mission of the app it is looked whether a restart is wanted: then none is begun. With an
+   updater in this process the restart is its matter; without one the run is over, and the daemon may leave.
+4. A paused host looks for what ends the pause, and reads nothing (lessons.md L39).
+5. It makes itself known all the while, also while a mission or an update is under way (L30).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from newleaf.agent.background import run_in_background
+from newleaf.agent.desk import Doors
+from newleaf.agent.mission_desk import MissionDesk
+from newleaf.agent.mission_door import MissionDoor, Wants
+from newleaf.agent.mission_handlers import by_kind
+from newleaf.agent.mission_work import MissionWork
+from newleaf.core.errors import LockedError, NewleafError
+from newleaf.core.missions.kinds import FIELDS
+from newleaf.core.missions.mission_errors import BusForgot
+from newleaf.core.missions.ports import Bus, Entry, Handler
+from newleaf.core.missions.registration import INTERVAL_SECONDS, Registration, from_status
+from newleaf.system import inside_lock
+from newleaf.system.inside_lock import MISSIONS_LOCK
+from newleaf.system.restarts import identify_daemon, read_flag
+
+READ_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+RETAKE_SECONDS = 15.0
+IDLE_SECONDS = 30.0
+"""Whoever was handed something and has asked for nothing since is taken for dead."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+LAST_WORDS_SECONDS = 2.0
+PEEKED = 100
+CONSUMER, ENROLLED = "missions.consumer", "missions.enrolled"
+
+
+class Leave(Struct, frozen=True):
+    """How a restart is noticed: by an updater of this process, by the flag, or not at all."""
+
+    updater: Wants | None = None
+    by_flag: bool = True
+
+
+class Missions:
+    """Takes the missions of one host. `say` is given a line for the log."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        door: MissionDoor,
+        handlers: Iterable[Handler],
+        leave: Leave,
+        say: Callable[[str], None],
+    ) -> None:
+        """Raises: ValueError for handlers that cannot be told apart."""
+        known = by_kind(handlers)
+        self._doors = doors
+        self._door = door
+        self._leave = leave
+        self._say = say
+        self._said: set[str] = set()
+        self._work = MissionWork(doors, door, known, say)
+        self._desk = MissionDesk(doors, door, self._work, known, say)
+        self._kinds = tuple(sorted({*known, *FIELDS}))
+        self._stopping = asyncio.Event()
+        self._known = asyncio.Event()
+        self._is_enrolled = False
+        self._has_twin = False
+        self._retake_at = 0.0
+        self._since: datetime | None = None
+
+    @property
+    def restart_requested(self) -> bool:
+        """Whether a restart is wanted, so that no further mission should begin now."""
+        if self._leave.updater:
+            return self._leave.updater.restart_wanted
+        if not self._leave.by_flag or self._since is None:
+            return False
+        return read_flag(self._doors.state, self._doors.now(), self._since) is not None
+
+    @property
+    def paused(self) -> bool:
+        """Whether this host takes no missions until it is resumed."""
+        return self._work.paused is not None
+
+    def stop(self) -> None:
+        """Ends the run after the mission that is under way; called in the loop."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Takes missions until it is stopped, or until a restart is wanted that is the daemon's own matter.
+
+        Raises: UsageError and its kin where there can be no bus.
+        """
+        state = self._doors.state
+        daemon = await run_in_background(lambda: identify_daemon(state, os.getpid()), "newleaf-daemon")
+        self._since = daemon.since
+        async with self._alone():
+            if self._is_over:
+                return
+            consumer = await self._consumer()
+            bus = await run_in_background(lambda: self._door.connect(consumer), "newleaf-bus")
+            try:
+                await self._live(bus)
+            finally:
+                await bus.close()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stopping.is_set() or (self._leave.updater is None and self.restart_requested)
+
+    async def _live(self, bus: Bus) -> None:
+        beside = [asyncio.ensure_future(work) for work in (self._work.tell(bus), self._keep_known(bus))]
+        try:
+            await self._read(bus)
+        finally:
+            await self._work.end(LAST_WORDS_SECONDS)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def _read(self, bus: Bus) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._is_over:
+            try:
+                await self._turn(bus)
+            except BusForgot as error:
+                self._is_enrolled = False
+                self._say_once(error.message)
+            except NewleafError as error:
+                self._say_once(f"missions wait: {error.message} {error.advice}".rstrip())
+            except Exception as error:  # noqa: BLE001 - the daemon must not end with its missions
+                self._say_once(f"missions wait: a defect in newleaf: {type(error).__name__}: {error}")
+            else:
+                pause = FIRST_PAUSE_SECONDS
+                self._said.clear()
+                continue
+            await self._wait(pause * (1 + random.random()) / 2)  # noqa: S311 - hosts come back one by one
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _turn(self, bus: Bus) -> None:
+        if not self._is_enrolled:
+            await self._enroll(bus)
+        if self.restart_requested:
+            # What was handed out is looked for again, should the update come to nothing.
+            self._retake_at = 0.0
+            await self._wait(LOOK_SECONDS)
+            return
+        if _now() >= self._retake_at:
+            await self._look_after(bus)
+        if self.paused:
+            await self._take(bus, await self._unless_stopped(bus.peek(PEEKED, READ_SECONDS)))
+            return
+        seconds = READ_SECONDS if self._work.is_idle else 0.0
+        if self._work.room:
+            await self._take(bus, await self._unless_stopped(bus.read(self._work.room, seconds)))
+        if not self._is_over and not self.restart_requested:
+            await self._work.work()
+
+    async def _enroll(self, bus: Bus) -> None:
+        """Its places in the streams; from everybody's beginning, where it had one that is gone."""
+        name = f"{ENROLLED} {self._door.bus_name}"
+        await self._work.begin()
+        is_known = await self._work.desk.fact(name) is not None
+        await bus.enroll(is_known=is_known)
+        if not is_known:
+            await self._work.desk.keep_facts({name: "1"})
+        bus.forget_peeks()
+        self._is_enrolled = True
+        self._retake_at = 0.0
+
+    async def _look_after(self, bus: Bus) -> None:
+        """What was handed out and left, by whoever died; and who else reads in this host's place."""
+        await self._work.take_on()
+        self._retake_at = _now() + RETAKE_SECONDS
+        if self.paused:
+            return
+        await self._take(bus, await bus.retake(IDLE_SECONDS))
+        has_twin = bool(await bus.others(IDLE_SECONDS / 2))
+        had_twin, self._has_twin = self._has_twin, has_twin
+        if has_twin and not had_twin:
+            self._say(
+                f"another process takes missions as {self._door.receiver.name}: each mission comes to one of"
+                " the two. Give each host a name of its own: app.computer_name"
+            )
+
+    async def _take(self, bus: Bus, entries: list[Entry]) -> None:
+        was_paused = self.paused
+        for entry in entries:
+            await self._desk.take(bus, entry)
+        if was_paused != self.paused:
+            bus.forget_peeks()
+            self._retake_at = 0.0
+            self._known.set()
+
+    # --- being known ------------------------------------------------------------------------
+
+    async def _keep_known(self, bus: Bus) -> None:
+        while True:
+            self._known.clear()
+            # A bus that is away is the reading's to say.
+            with contextlib.suppress(NewleafError):
+                registration = await self._registration()
+                await bus.register(registration.name, registration.as_json())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await self._known.wait()
+
+    async def _registration(self) -> Registration:
+        receiver = self._door.receiver
+        made = Registration(
+            name=receiver.name,
+            at=self._doors.now(),
+            app=self._door.app,
+            labels=receiver.labels,
+            capabilities=self._door.capabilities,
+            kinds=self._kinds,
+            paused=self.paused,
+            mission=self._work.mission,
+        )
+        return from_status(made, await self._doors.updates.status())
+
+    # --- small things -------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """The lock of who takes the missions, as soon as it is free, or this run is over."""
+        lock = inside_lock.alone(self._doors.state, MISSIONS_LOCK)
+        while not self._is_over:
+            lock = inside_lock.alone(self._doors.state, MISSIONS_LOCK)
+            try:
+                await run_in_background(lock.__enter__, "newleaf-alone")
+                break
+            except LockedError as error:
+                self._say_once(error.message)
+            await self._wait(LOOK_SECONDS)
+        else:
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
+    async def _consumer(self) -> str:
+        """Who reads in this host's place: the same for every process of this state directory."""
+        known = await self._work.desk.fact(CONSUMER)
+        if known is None:
+            known = f"{self._door.receiver.name}-{uuid.uuid4().hex[:12]}"
+            await self._work.desk.keep_facts({CONSUMER: known})
+        return known
+
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, list[Entry]]) -> list[Entry]:
+        """What comes; nothing once the run is to end: what was handed out meanwhile waits for the next."""
+        reading, stopping = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else []
+        finally:
+            for task in (reading, stopping):
+                task.cancel()
+            await asyncio.gather(reading, stopping, return_exceptions=True)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

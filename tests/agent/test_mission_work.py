@@ -1,0 +1,196 @@
+"""Accepted missions: taken on by the next process, begun again, given up. On a bus: `integrations`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from newleaf.agent.jobs import Busy
+from newleaf.agent.mission_door import MissionDoor
+from newleaf.agent.mission_work import GAVE_UP, UNKNOWN_KIND, MissionWork
+from newleaf.core.missions.dead_letters import DeadLetter
+from newleaf.core.missions.envelope import read_envelope
+from newleaf.core.missions.judging import Receiver
+from newleaf.core.missions.kept import DOOR, Kept, kept_of, key_of
+from newleaf.core.missions.kinds import UPDATE
+from newleaf.core.missions.mission_errors import BusUnreachable
+from newleaf.core.missions.results import FAILED, SUCCESS, MissionResult, Report
+from newleaf.core.orders import OVER, TELLING, Order
+from newleaf.system.orders import Orders
+from tests.support.missions import Counter, fields_of, quickly
+from tests.support.pretended_host import PretendedHost, host, until
+
+__all__ = ["host"]
+
+
+class Outbox:
+    """Takes results; `fails` is how often it does not."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.reports: list[Report] = []
+        self.letters: list[DeadLetter] = []
+        self.fails = fails
+
+    async def report(self, fields: Mapping[str, str]) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise BusUnreachable(url="u", reason="away")
+        found = Report.read({name.encode(): value.encode() for name, value in fields.items()})
+        assert found
+        self.reports.append(found)
+
+    async def bury(self, fields: Mapping[str, str]) -> None:
+        found = DeadLetter.read({name.encode(): value.encode() for name, value in fields.items()})
+        assert found
+        self.letters.append(found)
+
+    async def register(self, name: str, registration: str) -> None:
+        raise NotImplementedError
+
+
+def no_bus(_: str) -> Any:
+    raise AssertionError
+
+
+def left(host: PretendedHost, fields: dict[str, str], tries: int = 0, **changes: Any) -> Order:
+    """An order that a dead process has left."""
+    orders = Orders(host.state)
+    orders._owner = (2**22 + 1, "gone")
+    envelope = read_envelope(fields)
+    order = Order(
+        key_of(envelope), envelope.job_id, DOOR, DOOR, datetime.now(UTC),
+        mission=Kept(fields, "t:all/1-0", tries, changes.pop("result", None)).as_record(), **changes,
+    )  # fmt: skip
+    assert orders.accept(order)
+    orders.close()
+    return order
+
+
+def taken_on(
+    host: PretendedHost,
+    outbox: Outbox,
+    *handlers: Counter,
+    then: Callable[[MissionWork], Awaitable[Any]] | None = None,
+) -> list[str]:
+    """A process that takes on what was left, until it is told; what it has said."""
+    said: list[str] = []
+
+    async def work() -> None:
+        door = MissionDoor(
+            Receiver("mini-1", "t"), lambda _: pytest.fail("no bus"), lambda job: Busy(host.state, job)
+        )
+        made = MissionWork(host.doors(), door, {each.mission_kind: each for each in handlers}, said.append)
+        telling = asyncio.ensure_future(made.tell(outbox))
+        async with asyncio.timeout(10):
+            await made.begin()
+            await made.take_on()
+            while await made.work():
+                pass
+            await (then(made) if then else until(lambda: outbox.reports))
+            await made.end(1.0)
+        telling.cancel()
+
+    asyncio.run(work())
+    return said
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    quickly(monkeypatch)
+
+
+def test_l29_left_before_it_began_then_done_and_told(host: PretendedHost) -> None:
+    """lessons.md L29"""
+    outbox, handler = Outbox(), Counter()
+    order = left(host, fields_of("app:count"))
+    taken_on(host, outbox, handler)
+    assert [(each.job_id, each.status) for each in outbox.reports] == [(order.id, SUCCESS)]
+    found = Orders(host.state).find(order.id)
+    assert found is not None
+    assert (found.stage, kept_of(found).tries) == (OVER, 1)
+
+
+def test_l4_left_with_its_result_then_only_told(host: PretendedHost) -> None:
+    """lessons.md L4"""
+    outbox, handler = Outbox(), Counter()
+    left(host, fields_of("app:count"), 1, stage=TELLING, result=MissionResult(SUCCESS, None, {"n": 1}))
+    taken_on(host, outbox, handler)
+    assert (handler.done, outbox.reports[0].result) == ([], {"n": 1})
+
+
+@pytest.mark.parametrize(
+    ("tries", "retries", "done"), [(1, 1, True), (2, 1, False), (1, 0, False), (3, 3, True)]
+)
+def test_l39_cut_off_then_begun_again_as_often_as_it_allows_then_a_dead_letter(
+    host: PretendedHost, tries: int, retries: int, done: bool
+) -> None:
+    """lessons.md L39"""
+    outbox, handler = Outbox(), Counter()
+    order = left(host, fields_of("app:count", max_retries=retries), tries)
+    taken_on(host, outbox, handler)
+    assert bool(handler.done) is done
+    assert outbox.reports[0].rule == ("" if done else GAVE_UP)
+    assert [letter.rule for letter in outbox.letters] == ([] if done else [GAVE_UP])
+    if not done:
+        envelope = outbox.letters[0].envelope
+        assert envelope is not None
+        assert (envelope.job_id, outbox.letters[0].stream) == (order.id, "t:all")
+
+
+def test_its_handler_is_gone_then_a_failure_that_says_so(host: PretendedHost) -> None:
+    outbox = Outbox()
+    left(host, fields_of("app:count"))
+    taken_on(host, outbox)
+    assert (outbox.reports[0].status, outbox.reports[0].rule) == (FAILED, UNKNOWN_KIND)
+
+
+def test_l4_an_update_was_made_before_the_kill_then_its_end_is_told_and_none_is_made(
+    host: PretendedHost,
+) -> None:
+    """lessons.md L4, L29"""
+    outbox = Outbox()
+    order = left(host, fields_of(UPDATE))
+    host.updates.tell_end(confirmed=True)
+    taken_on(host, outbox)
+    assert (outbox.reports[0].job_id, outbox.reports[0].status) == (order.id, SUCCESS)
+    assert host.updates.asked == []
+
+
+def test_the_bus_is_away_then_the_result_is_told_when_it_is_back(host: PretendedHost) -> None:
+    outbox = Outbox(fails=3)
+    left(host, fields_of("app:count"))
+    taken_on(host, outbox, Counter())
+    assert len(outbox.reports) == 1
+
+
+def test_l39_paused_then_what_waits_for_its_turn_waits(host: PretendedHost) -> None:
+    """lessons.md L39"""
+    outbox, handler = Outbox(), Counter()
+    left(host, fields_of("app:count"))
+    Orders(host.state).keep({"missions.paused": "2026-11-20T12:00:00Z"})
+
+    async def look(work: MissionWork) -> None:
+        assert work.paused
+        assert work.is_idle
+
+    taken_on(host, outbox, handler, then=look)
+    assert (handler.done, outbox.reports) == ([], [])
+
+
+def test_what_was_kept_is_no_mission_then_it_is_over(host: PretendedHost) -> None:
+    order = left(host, fields_of("app:count"))
+    orders = Orders(host.state)
+    orders.note(replace(order, mission={"fields": {}}))
+
+    async def nothing(_: MissionWork) -> None:
+        pass
+
+    taken_on(host, Outbox(), then=nothing)
+    found = orders.find(order.id)
+    assert found is not None
+    assert found.stage == OVER
