@@ -148,6 +148,9 @@ class _Watcher:
     async def run(self, on_target: OnTarget) -> None:
         await self._world.run_watcher(on_target)
 
+    def look_soon(self) -> None:
+        raise AssertionError
+
 
 class _Attempts:
     def __init__(self, world: World) -> None:

@@ -64,6 +64,9 @@ class World:
     async def run(self, _: OnTarget) -> None:
         await asyncio.sleep(60)
 
+    def look_soon(self) -> None:
+        raise AssertionError
+
     def trace(self, _: str) -> object:
         return None
 

@@ -75,14 +75,18 @@ class World:
     def signal(self) -> SignalFile:
         return SignalFile(self.state)
 
+    def hasten(self) -> None:
+        """Somebody says that there may be something."""
+        self.watcher.look_soon()
+
     def run(self, seconds: float = 300, jitter: float = 0.0) -> None:
         """Watches until `until`."""
         interval = Interval(seconds, jitter)
-        watcher = Watcher(
+        self.watcher = Watcher(
             self, self.signal, interval, self.now, self.said.append, self.sleep, lambda: self.chance
         )
         with pytest.raises(Enough):
-            asyncio.run(watcher.run(self.found.append))
+            asyncio.run(self.watcher.run(self.found.append))
 
 
 @pytest.fixture
@@ -110,6 +114,15 @@ def test_nothing_new_then_a_look_in_every_interval(world: World) -> None:
     world.run(300)
     assert world.looked == near(150, 450, 750)
     assert (world.found, world.said) == ([], [])
+
+
+def test_somebody_says_that_there_may_be_something_then_a_look_at_once_and_the_interval_begins_anew(
+    world: World,
+) -> None:
+    world.at, world.until = {200.0: world.hasten}, 700
+    world.run(300)
+    assert world.looked == near(150, 200, 500)
+    assert world.watcher.origin == "poll"
 
 
 def test_chance_differs_then_the_interval_does(world: World) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.buses import headquarters, on_bus
 from tests.support.deployment import DAEMON, NEWLEAF, Deployment, SlotDeployment, migration, wait_until
 from tests.support.git_servers import listening
 from tests.support.kills import PATIENCE_SECONDS
@@ -224,6 +225,26 @@ def test_a_commit_is_denied_then_neither_poll_nor_signal_brings_it_again_and_a_n
         signal_to(deployment, good)
         wait_until(ended(deployment))
         assert (deployment.head(), ended(deployment)()[-1]["origin"]) == (good, "signal")
+
+
+def test_one_host_finds_a_release_then_another_that_polls_seldom_hears_of_it_and_looks_itself(
+    tmp_path: Path,
+) -> None:
+    first = Deployment.make(tmp_path)
+    (tmp_path / "second" / "home").mkdir(parents=True)
+    second = Deployment(tmp_path / "second", first.remote, first.remote.clone(tmp_path / "second" / "app"))
+    with headquarters() as hq:
+        on_bus(first, hq.url, OFTEN, name="mini-1")
+        on_bus(second, hq.url, SELDOM, name="mini-2")
+        with agent_of(second, None), agent_of(first, None):
+            # Nobody has to believe it: there is no such release.
+            hq.client.xadd("newleaf:sessions:missions:available", {"host": "x", "commit": "f" * 40})
+            time.sleep(0.5)
+            commit = first.release("1.1.0")
+            wait_until(ended(first))
+            wait_until(ended(second))
+            assert (first.head(), second.head()) == (commit, commit)
+            assert hq.client.xlen("newleaf:sessions:missions:available") == 2
 
 
 def test_the_remote_is_gone_and_settings_are_wrong_then_each_is_said_once_and_it_goes_on(

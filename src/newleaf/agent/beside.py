@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from newleaf.agent.announcements import Announcements
 from newleaf.agent.background import run_in_background
 from newleaf.agent.check import Checked
 from newleaf.agent.one_slot import Answer, Asked, OneSlot, Wanted, answer, refusal
@@ -53,6 +54,10 @@ class Watches(Protocol):
 
     async def run(self, on_target: OnTarget) -> None:
         """Watches until it is cancelled."""
+        ...
+
+    def look_soon(self) -> None:
+        """Brings the next look forward."""
         ...
 
 
@@ -85,12 +90,13 @@ class Sees(Protocol):
 
 
 class BesideParts(Struct, frozen=True):
-    """What the settings decide. `interval` is how often the remote is polled."""
+    """What the settings decide. `interval` is how often the remote is polled; a bus has announcements."""
 
     watcher: Watches
     attempts: Attempts
     sees: Sees
     interval: Interval
+    announcements: Announcements | None = None
 
 
 class _Tried(Struct):
@@ -124,7 +130,7 @@ class Beside(Struct):
     _traces: dict[str, object] = field(default_factory=dict)
     _told: set[object] = field(default_factory=set)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
-    _watching: asyncio.Task[None] | None = None
+    _watching: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
@@ -210,6 +216,8 @@ class Beside(Struct):
 
     def _on_target(self, checked: Checked) -> None:
         """A look has found a target."""
+        if self.parts.announcements:
+            self.parts.announcements.found(checked)
         commit = checked.available.commit if checked.available else None
         request = Request(self.parts.watcher.origin)
         if self._running:
@@ -311,17 +319,21 @@ class Beside(Struct):
 
     def _watch(self) -> None:
         self._stop_watching()
-        self._watching = asyncio.ensure_future(self._keep_watching(self.parts.watcher))
+        watcher, announcements = self.parts.watcher, self.parts.announcements
+        self._watching = [asyncio.ensure_future(self._keep(lambda: watcher.run(self._on_target)))]
+        if announcements:
+            hearing = self._keep(lambda: announcements.run(watcher.look_soon))
+            self._watching.append(asyncio.ensure_future(hearing))
 
     def _stop_watching(self) -> None:
-        if self._watching:
-            self._watching.cancel()
-            self._watching = None
+        for task in self._watching:
+            task.cancel()
+        self._watching = []
 
-    async def _keep_watching(self, watcher: Watches) -> None:
+    async def _keep(self, watch: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await watcher.run(self._on_target)
+                await watch()
             except Exception as error:  # noqa: BLE001 - as in `run`
                 self._say_once(f"a defect in newleaf: {type(error).__name__}: {error}")
             await asyncio.sleep(BREATH_SECONDS)

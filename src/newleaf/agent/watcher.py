@@ -52,6 +52,7 @@ class Watcher(Struct):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     chance: Callable[[], float] = random.random
     origin: str = "poll"
+    _is_hurried: bool = False
     _known: Trace | None = None
     _failures: int = 0
     _said: str = ""
@@ -68,6 +69,10 @@ class Watcher(Struct):
         while True:
             wait = await self._look(on_target)
             await self._wait(wait)
+
+    def look_soon(self) -> None:
+        """Brings the next look forward: somebody says that there may be something."""
+        self._is_hurried = True
 
     async def _look(self, on_target: OnTarget) -> float:
         """One look; the seconds until the next."""
@@ -90,7 +95,7 @@ class Watcher(Struct):
     async def _wait(self, seconds: float) -> None:
         """Waits, or until somebody writes a signal that is worth a look."""
         left, self.origin = seconds, "poll"
-        while left > 0:
+        while left > 0 and not self._is_hurried:
             step = min(left, NOTICED_EVERY_SECONDS)
             await self.sleep(step)
             left -= step
@@ -100,6 +105,7 @@ class Watcher(Struct):
                 if trace is not None and await self._is_heeded():
                     self.origin = "signal"
                     return
+        self._is_hurried = False
 
     async def _is_heeded(self) -> bool:
         try:

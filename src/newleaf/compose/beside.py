@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from newleaf.agent.announcements import Announcements
 from newleaf.agent.attempt_process import AttemptProcess
 from newleaf.agent.beside import DAEMON, DECISIONS, JOURNAL, SETTINGS, Beside, BesideParts
 from newleaf.agent.children import Children
@@ -20,6 +21,8 @@ from newleaf.core.releases.polling import Interval
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import DAEMON_RECORD
 
+SPREAD_SECONDS = 30.0
+"""How far apart hosts look at the remote that have heard of a release."""
 SLACK_SECONDS = 24 * 3600.0
 KEPT_BYTES = 1024 * 1024
 """Of the answer of an attempt."""
@@ -71,8 +74,23 @@ def parts(host: Host, calls: Calls, looks: Children, say: Callable[[str], None])
     runner = Runner(on_start=calls.children.note, kept_bytes=KEPT_BYTES)
     attempts = AttemptProcess(argv, calls.folder, dict(calls.env), _limit_seconds(host), runner)
     return BesideParts(
-        watcher(host, say), attempts, _outlook(host), Interval(watch.poll_seconds, watch.jitter)
+        watcher(host, say),
+        attempts,
+        _outlook(host),
+        Interval(watch.poll_seconds, watch.jitter),
+        _announcements(host),
     )
+
+
+def _announcements(host: Host) -> Announcements | None:
+    """What hosts tell each other, where there is a bus."""
+    settings = host.settings
+    if not settings.fleet.redis_url:
+        return None
+    from newleaf.compose.missions import room
+
+    spread = min(SPREAD_SECONDS, settings.watch.poll_seconds)
+    return Announcements(settings.app.computer_name, settings.deployment.channel, lambda: room(host), spread)
 
 
 def _outlook(host: Host) -> Outlook:
