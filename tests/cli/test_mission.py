@@ -48,7 +48,7 @@ def test_published_and_listened_to_then_updated_and_its_result_is_the_exit_code(
 ) -> None:
     commit = host.release("1.1.0")
     with listening(host):
-        answer = terminal.run("mission", "publish", "--target", "mini-1", "--wait", "40", "--timeout", "1s")
+        answer = terminal.run("mission", "publish", "--target", "mini-1", "--wait", "40", "--timeout", "4s")
         # Nothing reports what runs here (`restart.mode` none): that is no success, and the reason is said.
         assert host.head() == commit
         assert (answer.code, answer.outcome, answer.record["silent"]) == (1, "failed", [])
