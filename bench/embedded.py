@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -61,9 +61,14 @@ class Measured(Facts):
 def measure(ground: Ground, *, quick: bool) -> Measured:
     """Measures one after another."""
     scale = QUICK if quick else FULL
-    ground.remote.commit({DAEMON.name: DAEMON.read_text("utf-8")}, "A daemon")
+    publish_daemon(ground)
     kinds = (_stalls, _notices, _costs)
     return Measured(*measure_all(NAME, [partial(kind, ground, scale) for kind in kinds]))
+
+
+def publish_daemon(ground: Ground) -> None:
+    """The daemon is of the app: newleaf finds the app by where its program lies."""
+    ground.remote.commit({DAEMON.name: DAEMON.read_text("utf-8")}, "A daemon")
 
 
 @dataclass
@@ -73,14 +78,16 @@ class Daemon:
     ground: Ground
     kind: str
     checkout: Checkout
+    also: Mapping[str, str] = field(default_factory=dict)
+    """More variables of its environment."""
     port: int = 0
     _process: subprocess.Popen[str] | None = field(default=None, init=False)
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, ground: Ground, kind: str, name: str) -> Iterator[Daemon]:
+    def running(cls, ground: Ground, kind: str, name: str, **also: str) -> Iterator[Daemon]:
         """From when it is ready to its end."""
-        daemon = cls(ground, kind, ground.clone(f"embedded-{name}", synced=True))
+        daemon = cls(ground, kind, ground.clone(f"embedded-{name}", synced=True), also)
         (ground.folder / "secret").write_text(SECRET)
         (ground.folder / "secret").chmod(0o600)
         daemon.start()
@@ -99,6 +106,7 @@ class Daemon:
             "NEWLEAF_CHAT__CHATS": "[1]",
             "NEWLEAF_HTTP__WEBHOOK_SECRET_FILE": str(self.ground.folder / "secret"),
             "NEWLEAF_HEALTH__PROBATION": "0.3",
+            **self.also,
         }
 
     @property
@@ -150,6 +158,20 @@ class Daemon:
         self.end()
         self.start()
         wait_until(lambda: self.records()[-1]["state"] == "done", "the update is not confirmed")
+
+    def await_end(self) -> float:
+        """When it has ended. Raises: DidNotWork."""
+        assert self._process
+        try:
+            self._process.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise DidNotWork("the daemon does not end") from error
+        return time.time()
+
+    def entered(self, state: str) -> float:
+        """When an attempt last entered a state, by the journal."""
+        at = [record["at"] for record in self.records() if record["state"] == state]
+        return datetime.fromisoformat(at[-1]).timestamp()
 
     def records(self) -> list[dict[str, str]]:
         """The journal."""
@@ -220,7 +242,7 @@ def _notices(ground: Ground, scale: Scale) -> list[Fact]:
                 began = time.time()
                 give(daemon, commit)
                 daemon.await_restart()
-                took.append(_fetched_at(daemon) - began)
+                took.append(daemon.entered("fetch") - began)
             most = MUST_NOTICE_SECONDS if name == "signal file" else None
             facts.append(Fact(f"{name} to the start of fetching, median", _median(took), "s", most))
     return facts
@@ -249,11 +271,6 @@ def _deliver(daemon: Daemon, commit: str) -> None:
         said = json.load(answer)
     if answer.status != 202:
         raise DidNotWork(f"the webhook answers {said}")
-
-
-def _fetched_at(daemon: Daemon) -> float:
-    at = [record["at"] for record in daemon.records() if record["state"] == "fetch"]
-    return datetime.fromisoformat(at[-1]).timestamp()
 
 
 # --- what it costs ----------------------------------------------------------------------

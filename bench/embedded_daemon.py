@@ -1,9 +1,11 @@
-"""A daemon on asyncio whose loop is watched: `embedded_daemon.py bare|script|updater|doors`.
+"""A daemon on asyncio whose loop is watched: `embedded_daemon.py KIND`.
 
     bare       nothing but the loop
     script     updates itself as people write it: git pull and uv sync, called from the loop
     updater    with `newleaf.Updater`
     doors      and with a chat, and the webhook
+    missions   with `newleaf.Updater`, and missions
+    naive      a plain redis-py consumer that pulls, syncs and leaves
 
 Speaks by lines: says `ready PORT`; of what it is told, `chat` is an /update in a chat, `pull` has the script
 run, `watch` begins to watch the loop, `beat` is answered with the longest time in milliseconds that it stood
@@ -125,11 +127,46 @@ async def serve_doors() -> None:
         await serving
 
 
+async def serve_missions() -> None:
+    """With the updater, and missions."""
+    import newleaf  # noqa: PLC0415
+    from newleaf.integrations.missions import MissionConsumer  # noqa: PLC0415
+
+    async with newleaf.Updater() as updater:
+        consumer = MissionConsumer(newleaf.doors(updater=updater))
+        taking = asyncio.create_task(consumer.run())
+        newleaf.ready()
+        await serve({})
+        await taking
+
+
+async def serve_naive() -> None:
+    """As people write it: one group, acknowledged first, all in the loop."""
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    client, stream = Redis.from_url(os.environ["NEWLEAF_FLEET__REDIS_URL"]), "naive:updates"
+    await client.xgroup_create(stream, "factories", id="$", mkstream=True)
+
+    async def take() -> None:
+        while True:
+            for _, entries in await client.xreadgroup("factories", "me", {stream: ">"}, block=5000):
+                for entry, _ in entries:
+                    await client.xack(stream, "factories", entry)
+                    await pull()
+                    os._exit(42)
+
+    taking = asyncio.create_task(take())
+    await serve({})
+    await taking
+
+
 SERVES: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "bare": partial(serve, {}),
     "script": partial(serve, {"pull": pull}),
     "updater": serve_updater,
     "doors": serve_doors,
+    "missions": serve_missions,
+    "naive": serve_naive,
 }
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     bench/run.py                    every row; a table, and JSON in bench/results/latest.json
     bench/run.py --quick            a few rounds of each
-    bench/run.py --row check        one row (or several); tables: `restarts`, `launcher`, `embedded`, `disk`
+    bench/run.py --row check        one row, or several; or tables: `restarts`, `launcher`, `embedded`,
+                                    `missions`, `disk`
     bench/run.py --json             the JSON on standard output instead of the table
     bench/run.py --markdown         the table as docs/reference/numbers.md has it
 
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
-from bench import disk, embedded, launcher_facts, report, restarts  # noqa: E402
+from bench import disk, embedded, launcher_facts, missions, report, restarts  # noqa: E402
 from bench.ground import Ground  # noqa: E402
 from bench.measure import DidNotWork, Measured, take_turns  # noqa: E402
 from bench.rows import ROWS as PLAIN_ROWS  # noqa: E402
@@ -36,7 +37,7 @@ from bench.rows import Row  # noqa: E402
 from bench.slot_rows import SLOT_ROWS  # noqa: E402
 
 ROWS = (*PLAIN_ROWS, *SLOT_ROWS)
-TABLES = (restarts, launcher_facts, embedded, disk)
+TABLES = (restarts, launcher_facts, embedded, missions, disk)
 
 
 class Table(Protocol):

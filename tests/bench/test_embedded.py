@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.embedded import Daemon, Measured, _fetched_at, _median
+from bench.embedded import Daemon, Measured, _median
 from bench.facts import Fact, measure_all
 from bench.ground import Ground
 from bench.measure import DidNotWork
@@ -29,7 +29,7 @@ def test_an_order_is_begun_when_the_journal_says_fetch_last(tmp_path: Path) -> N
         json.dumps({"state": state, "at": f"1970-01-01T00:00:0{at}.500Z"}) + "\n" for state, at in lines
     )
     (one.state / "journal.jsonl").write_text(text)
-    assert _fetched_at(one) == 3.5
+    assert one.entered("fetch") == 3.5
 
 
 def test_a_daemon_that_does_not_start_is_said_to(tmp_path: Path) -> None:
