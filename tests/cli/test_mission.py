@@ -156,5 +156,5 @@ def test_it_has_keys_then_it_is_signed_and_a_dead_letter_is_ordered_once_more_or
 def _redis(host: Deployment, server: RedisServer, *words: str) -> None:
     from redis import Redis
 
-    with contextlib.closing(Redis.from_url(server.url)) as client:
+    with contextlib.closing(Redis.from_url(server.url, protocol=2)) as client:
         client.execute_command(*words)  # type: ignore[no-untyped-call]

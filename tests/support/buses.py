@@ -44,7 +44,7 @@ class Headquarters:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = Redis.from_url(url)
+        self.client = Redis.from_url(url, protocol=2)
         self._jobs = itertools.count(1)
 
     def order(self, **wish: Any) -> str:

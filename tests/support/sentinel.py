@@ -87,7 +87,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _client(url: str) -> contextlib.closing[Redis]:
-    client = Redis.from_url(url)
+    client = Redis.from_url(url, protocol=2)
     client.response_callbacks.clear()
     return contextlib.closing(client)
 

@@ -34,7 +34,12 @@ from newleaf.core.errors import LockedError, NewleafError
 from newleaf.core.missions.kinds import FIELDS
 from newleaf.core.missions.mission_errors import BusForgot
 from newleaf.core.missions.ports import Bus, Entry, Handler
-from newleaf.core.missions.registration import INTERVAL_SECONDS, Registration, from_status
+from newleaf.core.missions.registration import (
+    INTERVAL_SECONDS,
+    Registration,
+    from_status,
+    read_registration,
+)
 from newleaf.system import inside_lock
 from newleaf.system.inside_lock import MISSIONS_LOCK
 from newleaf.system.restarts import identify_daemon, read_flag
@@ -47,6 +52,7 @@ IDLE_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 LAST_WORDS_SECONDS = 2.0
 PEEKED = 100
+TWICE = 2
 CONSUMER, ENROLLED = "missions.consumer", "missions.enrolled"
 
 
@@ -81,7 +87,8 @@ class Missions:
         self._stopping = asyncio.Event()
         self._known = asyncio.Event()
         self._is_enrolled = False
-        self._has_twin = False
+        self._consumer = ""
+        self._twin_seen = 0
         self._retake_at = 0.0
         self._since: datetime | None = None
 
@@ -114,8 +121,8 @@ class Missions:
         async with self._alone():
             if self._is_over:
                 return
-            consumer = await self._consumer()
-            bus = await run_in_background(lambda: self._door.connect(consumer), "newleaf-bus")
+            self._consumer = await self._know_itself()
+            bus = await run_in_background(lambda: self._door.connect(self._consumer), "newleaf-bus")
             try:
                 await self._live(bus)
             finally:
@@ -188,19 +195,11 @@ class Missions:
         self._retake_at = 0.0
 
     async def _look_after(self, bus: Bus) -> None:
-        """What was handed out and left, by whoever died; and who else reads in this host's place."""
+        """What was handed out and left, by whoever died."""
         await self._work.take_on()
         self._retake_at = _now() + RETAKE_SECONDS
-        if self.paused:
-            return
-        await self._take(bus, await bus.retake(IDLE_SECONDS))
-        has_twin = bool(await bus.others(IDLE_SECONDS / 2))
-        had_twin, self._has_twin = self._has_twin, has_twin
-        if has_twin and not had_twin:
-            self._say(
-                f"another process takes missions as {self._door.receiver.name}: each mission comes to one of"
-                " the two. Give each host a name of its own: app.computer_name"
-            )
+        if not self.paused:
+            await self._take(bus, await bus.retake(IDLE_SECONDS))
 
     async def _take(self, bus: Bus, entries: list[Entry]) -> None:
         was_paused = self.paused
@@ -219,10 +218,21 @@ class Missions:
             # A bus that is away is the reading's to say.
             with contextlib.suppress(NewleafError):
                 registration = await self._registration()
+                self._look_for_twin(read_registration(await bus.registration(registration.name) or b""))
                 await bus.register(registration.name, registration.as_json())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INTERVAL_SECONDS):
                     await self._known.wait()
+
+    def _look_for_twin(self, found: Registration | None) -> None:
+        """Notices another machine under this name, by what it writes in between, twice."""
+        is_seen = found is not None and found.is_of_another(self._consumer, self._doors.now())
+        self._twin_seen = self._twin_seen + 1 if is_seen else 0
+        if self._twin_seen == TWICE:
+            self._say(
+                f"another process takes missions as {self._door.receiver.name}: each mission comes to one of"
+                " the two. Give each host a name of its own: app.computer_name"
+            )
 
     async def _registration(self) -> Registration:
         receiver = self._door.receiver
@@ -235,6 +245,7 @@ class Missions:
             kinds=self._kinds,
             paused=self.paused,
             mission=self._work.mission,
+            consumer=self._consumer,
         )
         return from_status(made, await self._doors.updates.status())
 
@@ -260,7 +271,7 @@ class Missions:
         finally:
             lock.__exit__(None, None, None)
 
-    async def _consumer(self) -> str:
+    async def _know_itself(self) -> str:
         """Who reads in this host's place: the same for every process of this state directory."""
         known = await self._work.desk.fact(CONSUMER)
         if known is None:

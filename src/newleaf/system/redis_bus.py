@@ -75,6 +75,10 @@ class RedisRoom:
         found = await self._call("HGETALL", self.streams.registrations)
         return {_text(name): value for name, value in zip(found[::2], found[1::2], strict=True)}
 
+    async def registration(self, name: str) -> bytes | None:
+        found: bytes | None = await self._call("HGET", self.streams.registrations, name)
+        return found
+
     async def register(self, name: str, registration: str) -> None:
         if len(registration) <= MAX_BYTES:
             await self._call("HSET", self.streams.registrations, name, registration)
@@ -213,15 +217,6 @@ class RedisBus(RedisRoom):
 
     def forget_peeks(self) -> None:
         self._peeked.clear()
-
-    async def others(self, idle_seconds: float) -> list[str]:
-        found = await self._call("XINFO", "CONSUMERS", self._own, self._group)
-        consumers = [_pairs(flat) for flat in found]
-        return [
-            _text(one["name"])
-            for one in consumers
-            if _text(one["name"]) != self._consumer and int(one["idle"]) < idle_seconds * 1000
-        ]
 
     async def _last_delivered(self, stream: str) -> str:
         for flat in await self._call("XINFO", "GROUPS", stream):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from newleaf.core.missions.registration import MAX_BYTES, Registration, from_status, read_registration
@@ -39,6 +40,15 @@ def test_too_large_then_it_is_not_read() -> None:
 def test_l41_three_intervals_without_a_word_then_it_is_silent(seconds: float, silent: bool) -> None:
     """lessons.md L41"""
     assert ONE.is_silent(NOON + timedelta(seconds=seconds)) is silent
+
+
+@pytest.mark.parametrize(
+    ("consumer", "seconds", "another"),
+    [("me", 0, False), ("other", 0, True), ("other", 60, False), ("", 0, False)],
+)
+def test_written_by_another_under_this_name_just_now(consumer: str, seconds: float, another: bool) -> None:
+    found = msgspec.structs.replace(ONE, consumer=consumer)
+    assert found.is_of_another("me", NOON + timedelta(seconds=seconds)) is another
 
 
 def test_its_labels_are_meant_then_so_is_the_host() -> None:

@@ -93,8 +93,8 @@ class Lookout(Protocol):
         """The next peek begins at the first entry that was not handed out."""
         ...
 
-    async def others(self, idle_seconds: float) -> list[str]:
-        """Other consumers that read in this host's place just now."""
+    async def registration(self, name: str) -> bytes | None:
+        """The registration of a host, as it was written last."""
         ...
 
 

@@ -22,7 +22,10 @@ MAX_BYTES = 16 * 1024
 
 
 class Registration(Struct, frozen=True, kw_only=True):
-    """One host's word. `status` is the word of `newleaf status`, `since` when that was said."""
+    """One host's word. `status` is the word of `newleaf status`, `since` when that was said.
+
+    `consumer` tells its state directory from another's under the same name.
+    """
 
     name: str
     at: datetime
@@ -37,6 +40,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     since: str = ""
     paused: bool = False
     mission: str | None = None
+    consumer: str = ""
     interval_seconds: float = INTERVAL_SECONDS
 
     def as_record(self) -> dict[str, Any]:
@@ -49,6 +53,10 @@ class Registration(Struct, frozen=True, kw_only=True):
     def is_silent(self, now: datetime) -> bool:
         """Whether it has missed too many of its own intervals."""
         return now - self.at > timedelta(seconds=MISSED * self.interval_seconds)
+
+    def is_of_another(self, consumer: str, now: datetime) -> bool:
+        """Whether somebody else goes by this host's name just now."""
+        return self.consumer not in ("", consumer) and not self.is_silent(now)
 
     def is_meant(self, target: Target) -> bool:
         """Whether a mission for the target is for this host."""
