@@ -94,6 +94,9 @@ def test_two_of_a_kind_or_one_of_newleafs_then_an_error_at_once() -> None:
     assert list(by_kind([Counter("a"), Counter("b")])) == ["a", "b"]
     with pytest.raises(ValueError, match="two handlers"):
         by_kind([Counter("a"), Counter("a")])
+    for kind in ("a b", "", "x" * 65):
+        with pytest.raises(ValueError, match="can be no kind"):
+            by_kind([Counter(kind)])
     with pytest.raises(ValueError, match="newleaf's own"):
         by_kind([Counter("system:update_factory")])
 

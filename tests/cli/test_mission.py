@@ -82,7 +82,7 @@ def test_nobody_listens_then_it_is_published_and_with_wait_the_silent_are_named(
     [
         (["publish"], 2, "--target"),
         (["publish", "--target", "a b"], 5, "target"),
-        (["publish", "--target", "x", "--kind", "X"], 5, "mission_kind"),
+        (["publish", "--target", "x", "--kind", "a b"], 5, "mission_kind"),
         (["publish", "--target", "x", "--context", "{"], 2, "no JSON"),
         (["publish", "--target", "x", "--context", "[]"], 2, "object"),
         (["publish", "--target", "x", "--context", "[" * 50_000], 2, "no JSON"),

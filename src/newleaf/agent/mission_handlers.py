@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from newleaf.core.missions.envelope import Envelope
+from newleaf.core.missions.envelope import Envelope, is_kind
 from newleaf.core.missions.kinds import PREFIX
 from newleaf.core.missions.ports import Handler
 from newleaf.core.missions.results import MissionResult, failed, read_result
@@ -21,10 +21,12 @@ GRACE_SECONDS = 2.0
 
 
 def by_kind(handlers: Iterable[Handler]) -> dict[str, Handler]:
-    """The handlers by their kinds. Raises: ValueError for two of a kind, or one of newleaf's."""
+    """The handlers by their kinds. Raises: ValueError where one has none, or another's."""
     found: dict[str, Handler] = {}
     for handler in handlers:
         kind = handler.mission_kind
+        if not is_kind(kind):
+            raise ValueError(f"{kind!r} can be no kind: a letter, then letters, digits or _ . : / -")
         if kind.startswith(PREFIX):
             raise ValueError(f"{kind} is newleaf's own; kinds of an app do not begin with {PREFIX}")
         if kind in found:

@@ -60,7 +60,7 @@ def test_said_then_it_counts() -> None:
         ({"job_id": "a b"}, "job_id"),
         ({"job_id": "x" * 129}, "job_id"),
         ({"idempotency_key": "a\n"}, "idempotency_key"),
-        ({"mission_kind": "App"}, "mission_kind"),
+        ({"mission_kind": "1app"}, "mission_kind"),
         ({"mission_kind": "a;b"}, "mission_kind"),
         ({"target": "a b"}, "target"),
         ({"priority": "high"}, "priority"),

@@ -35,7 +35,7 @@ def test_signed_then_its_number_grows_with_the_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "wish", [Wish(target="a b"), Wish(kind="X"), Wish(life=timedelta(days=15)), Wish(task="x" * 70_000)]
+    "wish", [Wish(target="a b"), Wish(kind="a b"), Wish(life=timedelta(days=15)), Wish(task="x" * 70_000)]
 )
 def test_no_host_would_take_it_then_it_is_not_even_published(wish: Wish) -> None:
     with pytest.raises(MalformedMission):

@@ -30,7 +30,7 @@ REQUIRED = ("job_id", "mission_kind", "target", "issued_at", "expires_at", "payl
 OPTIONAL = ("idempotency_key", "priority", "timeout_seconds", "max_retries", "signature")
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}"
-_KIND = r"[a-z][a-z0-9_.:-]{0,63}"
+_KIND = r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}"
 _NUMBER = r"-?[0-9]{1,6}"
 _SECONDS = r"[0-9]{1,8}(?:\.[0-9]{1,6})?"
 
@@ -54,6 +54,11 @@ class Envelope(Struct, frozen=True, kw_only=True):
     timeout_seconds: float = 0.0
     max_retries: int = DEFAULT_RETRIES
     signature: str = ""
+
+
+def is_kind(text: str) -> bool:
+    """Whether a mission can be of this kind."""
+    return bool(re.fullmatch(_KIND, text))
 
 
 def write_payload(task: object, context: Mapping[str, Any]) -> str:
