@@ -7,7 +7,7 @@ import hmac
 
 import pytest
 
-from newleaf.core.credentials import MAX_CALLERS, MAX_FAILURES, Failures, is_same, is_signed, read_bearer
+from newleaf.core.credentials import MAX_CALLERS, MAX_FAILURES, Recent, is_same, is_signed, read_bearer
 
 BODY = b'{"ref": "refs/heads/main"}'
 
@@ -73,7 +73,7 @@ def test_t25_signed_then_one_byte_altered_anywhere_is_not() -> None:
 
 
 def test_t23_ten_failures_in_a_minute_then_the_next_waits_for_its_end() -> None:
-    failures = Failures()
+    failures = Recent()
     for number in range(MAX_FAILURES):
         assert failures.wait_seconds("a", number) == 0
         failures.note("a", number)
@@ -84,7 +84,7 @@ def test_t23_ten_failures_in_a_minute_then_the_next_waits_for_its_end() -> None:
 
 
 def test_many_callers_fail_then_the_oldest_are_forgotten() -> None:
-    failures = Failures()
+    failures = Recent()
     for _ in range(MAX_FAILURES):
         failures.note("first", 0)
     for number in range(MAX_CALLERS):

@@ -21,7 +21,7 @@ from starlette.routing import Mount
 from newleaf.agent.desk import Doors
 from newleaf.core.orders import OVER
 from newleaf.core.releases.channels import Rule
-from newleaf.integrations import asgi
+from newleaf.integrations import http_gate
 from newleaf.integrations.asgi import HttpDoors
 from tests.support.pretended_host import PretendedHost, until
 from tests.support.served import Heartbeat, Reply, Served, served
@@ -155,7 +155,7 @@ def test_t23_the_eleventh_failure_in_a_minute_then_429_with_retry_after_also_wit
     assert 50 <= int(reply.headers["retry-after"]) <= 60
     assert host.updates.asked == []
     later = time.monotonic() + 61
-    monkeypatch.setattr(asgi, "monotonic", lambda: later)
+    monkeypatch.setattr(http_gate, "monotonic", lambda: later)
     assert update(opened).status == 202
 
 

@@ -15,6 +15,8 @@ from newleaf.integrations.http_messages import (
     MAX_BODY_BYTES,
     Unread,
     header,
+    inner_path,
+    live,
     read_body,
     refusal,
     send_answer,
@@ -79,3 +81,39 @@ def test_an_answer_then_json_that_no_cache_keeps() -> None:
     assert (headers[b"retry-after"], headers[b"cache-control"]) == (b"7", b"no-store")
     assert int(headers[b"content-length"]) == len(sent[1]["body"])
     assert json.loads(sent[1]["body"]) == {"schema": 1, "error": "wait"}
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "found"),
+    [
+        ("/api/x", "", ("/x", True)),
+        ("/api", "", ("/api", False)),
+        ("/apix", "", ("/apix", False)),
+        ("/fleet/api/x", "/fleet", ("/x", True)),
+        ("/api/x", "/fleet", ("/x", True)),
+        ("/api/x", "/api", ("/x", True)),
+        ("/fleet/api/x", "/fleet/api/", ("/x", True)),
+        ("/fleet/x", "/fleet", ("/x", False)),
+    ],
+)
+def test_a_path_then_what_is_below_the_prefix_wherever_it_is_mounted(
+    path: str, root: str, found: tuple[str, bool]
+) -> None:
+    assert inner_path({"path": path, "root_path": root}, "/api") == found
+
+
+def test_a_server_begins_and_ends_then_so_does_the_app() -> None:
+    said: list[str] = []
+    waiting = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return waiting.pop(0)
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    async def work(word: str) -> None:
+        said.append(word)
+
+    asyncio.run(live(receive, send, lambda: work("begin"), lambda: work("end")))
+    assert said == ["begin", "lifespan.startup.complete", "end", "lifespan.shutdown.complete"]

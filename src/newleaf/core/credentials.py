@@ -1,4 +1,4 @@
-"""Whether somebody at a door holds the secret, and how often nobody did.
+"""Whether somebody at a door holds the secret, and how often somebody did something of late.
 
 Rules: secrets are compared as bytes, in a time that says nothing of where they differ (threats.md T23); after
 ten failures in a minute a caller is not judged again until the minute is over, the right secret or not.
@@ -35,22 +35,23 @@ def is_signed(secret: str, body: bytes, header: bytes) -> bool:
     return hmac.compare_digest(made, header)
 
 
-class Failures:
-    """Who has failed, and when: seconds of a clock that never goes back."""
+class Recent:
+    """Who did something, and when, `most` times in a minute: seconds of a clock that never goes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_FAILURES) -> None:
+        self._most = most
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def note(self, caller: str, now: float) -> None:
-        """The caller has failed."""
-        self._times.setdefault(caller, deque(maxlen=MAX_FAILURES)).append(now)
+        """The caller did it."""
+        self._times.setdefault(caller, deque(maxlen=self._most)).append(now)
         self._times.move_to_end(caller)
         if len(self._times) > MAX_CALLERS:
             self._times.popitem(last=False)
 
     def wait_seconds(self, caller: str, now: float) -> float:
-        """How long the caller has to wait before it is judged again; 0 when it is judged now."""
+        """How long the caller has to wait before it may again; 0 when it may now."""
         times = self._times.get(caller)
-        if times is None or len(times) < MAX_FAILURES:
+        if times is None or len(times) < self._most:
             return 0.0
         return max(0.0, times[0] + WINDOW_SECONDS - now)

@@ -12,23 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
-from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
-from newleaf.agent.background import run_in_background
 from newleaf.agent.desk import Desk, Doors
-from newleaf.core.credentials import Failures, is_same, is_signed, read_bearer
+from newleaf.core.credentials import is_same, is_signed, read_bearer
 from newleaf.core.errors import NewleafError
 from newleaf.core.orders import OVER, Order, is_final
 from newleaf.core.records import EXIT_CODES
 from newleaf.core.releases.webhooks import judge_delivery, read_payload
 from newleaf.core.secrets import mask_text
+from newleaf.integrations.http_gate import Gate, too_long
 from newleaf.integrations.http_messages import (
     Answer,
     App,
@@ -37,6 +35,8 @@ from newleaf.integrations.http_messages import (
     Send,
     Unread,
     header,
+    inner_path,
+    live,
     read_body,
     refusal,
     send_answer,
@@ -45,7 +45,6 @@ from newleaf.integrations.http_messages import (
 __all__ = ["HttpDoors"]
 
 PREFIX = "/newleaf"
-MAX_TOKEN_BYTES = 4096
 MAX_DELIVERY_CHARACTERS = 100
 MAX_WAIT_SECONDS = 600.0
 _STATUS_OF_EXIT = {0: HTTPStatus.OK, 4: HTTPStatus.ACCEPTED, 5: HTTPStatus.CONFLICT, 6: HTTPStatus.CONFLICT}
@@ -63,9 +62,8 @@ class HttpDoors:
         self._beside = beside
         self._http = Desk("http", doors)
         self._github = Desk("github", doors)
-        self._failures = Failures()
+        self._gate = Gate()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._reading = asyncio.Lock()
         self._has_begun = False
         self._handlers: dict[str, dict[str, Handler]] = {
             "/status": {"GET": self._status},
@@ -78,7 +76,7 @@ class HttpDoors:
         if handlers is None and self._beside:
             await self._beside(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(receive, send, self.begin, self.end)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1000})
@@ -105,13 +103,8 @@ class HttpDoors:
 
     def _find(self, scope: Scope) -> dict[str, Handler] | None:
         """What answers at the path, below wherever this is mounted, with `/newleaf` or at it."""
-        path = str(scope["path"])
-        root = str(scope.get("root_path", "")).rstrip("/")
-        is_mounted = bool(root) and path.startswith(root + "/")
-        inner = path[len(root) :] if is_mounted else path
-        if inner.startswith(PREFIX + "/"):
-            inner = inner[len(PREFIX) :]
-        elif not (is_mounted and root.endswith(PREFIX)) and self._beside:
+        inner, is_below = inner_path(scope, PREFIX)
+        if not is_below and self._beside:
             return None
         if inner.startswith("/update/"):
             return {"GET": self._order}
@@ -171,39 +164,23 @@ class HttpDoors:
 
     async def _judge_token(self, scope: Scope) -> Answer | None:
         """Why the caller is not heard; None when it holds the token (threats.md T23)."""
-        token = await self._read(self._doors.token)
+        token = await self._gate.read(self._doors.token)
         if token is None:
             return _shut("http.token_file")
         given = header(scope, b"authorization")
-        if len(given) > MAX_TOKEN_BYTES:
-            return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no token is as long as that")
-        return self._judge(scope, lambda: is_same(token, read_bearer(given)), WWW_Authenticate="Bearer")
-
-    async def _read(self, secret: Callable[[], str | None]) -> str | None:
-        """A secret as it is now; one after another, so that a flood of callers is no flood of threads."""
-        async with self._reading:
-            return await run_in_background(secret, "newleaf-secret")
-
-    def _judge(self, scope: Scope, is_right: Callable[[], bool], **headers: str) -> Answer | None:
-        caller, now = _caller(scope), monotonic()
-        seconds = self._failures.wait_seconds(caller, now)
-        if seconds > 0:
-            retry = str(math.ceil(seconds))
-            return refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many failures", Retry_After=retry)
-        if is_right():
-            return None
-        self._failures.note(caller, now)
-        return refusal(HTTPStatus.UNAUTHORIZED, "that is not the secret", **headers)
+        return too_long(given) or self._gate.judge(
+            scope, lambda: is_same(token, read_bearer(given)), WWW_Authenticate="Bearer"
+        )
 
     # --- webhook --------------------------------------------------------------------------
 
     async def _webhook(self, scope: Scope, receive: Receive) -> Answer:
-        secret = await self._read(self._doors.webhook_secret)
+        secret = await self._gate.read(self._doors.webhook_secret)
         if secret is None:
             return _shut("http.webhook_secret_file")
         body = await read_body(receive)
         signature = header(scope, b"x-hub-signature-256")
-        refused = self._judge(scope, lambda: is_signed(secret, body, signature))
+        refused = self._gate.judge(scope, lambda: is_signed(secret, body, signature))
         if refused:
             return refused
         delivery, event = (
@@ -241,18 +218,6 @@ class HttpDoors:
         if error:
             _log.warning("an order by HTTP was left: %s: %s", type(error).__name__, mask_text(str(error)))
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Served by itself, it begins and ends with the server."""
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await self.begin()
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self.end()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
-
 
 def _told(order: Order) -> Answer:
     """An order, and what is known of its update so far."""
@@ -266,11 +231,6 @@ def _told(order: Order) -> Answer:
 
 def _shut(key: str) -> Answer:
     return refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"this door is shut: {key} names no secret")
-
-
-def _caller(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 def _is_name(delivery: str) -> bool:

@@ -15,6 +15,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Work = Callable[[], Awaitable[None]]
 
 MAX_BODY_BYTES = 1024 * 1024
 DRAINED_BYTES = 4 * MAX_BODY_BYTES
@@ -48,6 +49,30 @@ def refusal(status: HTTPStatus, reason: str, **headers: str) -> Answer:
 def header(scope: Scope, name: bytes) -> bytes:
     """The first header of this name, as it came; empty when there is none."""
     return next((bytes(value) for key, value in scope["headers"] if key.lower() == name), b"")
+
+
+def inner_path(scope: Scope, prefix: str) -> tuple[str, bool]:
+    """The path below `prefix`, wherever this is mounted, with the prefix or at it; whether it is there."""
+    path = str(scope["path"])
+    root = str(scope.get("root_path", "")).rstrip("/")
+    is_mounted = bool(root) and path.startswith(root + "/")
+    inner = path[len(root) :] if is_mounted else path
+    if inner.startswith(prefix + "/"):
+        return inner[len(prefix) :], True
+    return inner, is_mounted and root.endswith(prefix)
+
+
+async def live(receive: Receive, send: Send, begin: Work, end: Work) -> None:
+    """An app that is served by itself begins and ends with its server."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await begin()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await end()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
 
 
 async def read_body(receive: Receive) -> bytes:
