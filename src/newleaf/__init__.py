@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from newleaf.agent.jobs import busy
     from newleaf.compose import ready
     from newleaf.compose.doors import doors
+    from newleaf.compose.headquarters import operations
     from newleaf.compose.updater import Updater
     from newleaf.core.settings.fragments import GivenSettings as Settings
     from newleaf.system.go import wait_go
     from newleaf.system.inherited_sockets import listen_fds
     from newleaf.system.notify_socket import notify
 
-__all__ = ["Settings", "Updater", "busy", "doors", "listen_fds", "notify", "ready", "wait_go"]
+__all__ = ["Settings", "Updater", "busy", "doors", "listen_fds", "notify", "operations", "ready", "wait_go"]
 
 _PLACES = {
     "Settings": ("newleaf.core.settings.fragments", "GivenSettings"),
@@ -26,6 +27,7 @@ _PLACES = {
     "doors": ("newleaf.compose.doors", "doors"),
     "listen_fds": ("newleaf.system.inherited_sockets", "listen_fds"),
     "notify": ("newleaf.system.notify_socket", "notify"),
+    "operations": ("newleaf.compose.headquarters", "operations"),
     "ready": ("newleaf.compose", "ready"),
     "wait_go": ("newleaf.system.go", "wait_go"),
 }

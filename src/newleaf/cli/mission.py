@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation, table
+from newleaf.cli.mission_tokens import token
 from newleaf.core.durations import parse_duration
 from newleaf.core.missions.kinds import UPDATE
 
@@ -132,3 +133,6 @@ def dead(invocation: Invocation, requeue: str | None, drop: str | None, key: str
         rows = [[str(each[name] or "?") for name in head] for each in letters]
         lines = table(rows, head) if rows else ["there is no dead letter"]
         invocation.answer({"outcome": "ok", "dead": letters}, lines)
+
+
+mission.add_command(token)

@@ -25,7 +25,7 @@ from newleaf.system.orders import Orders
 from newleaf.system.place import Unnamed, current_folder
 from newleaf.update.history import History
 
-__all__ = ["Doors", "doors", "doors_of"]
+__all__ = ["Doors", "doors", "doors_of", "meant"]
 
 LIMIT_SECONDS = 48 * 3600.0
 """Of a verb: longer than an attempt can take by its own limits (lessons.md L22)."""
@@ -44,12 +44,20 @@ def doors(
     Updates are made by `updater`, a `newleaf.Updater` of this process, else each by a process of its own.
     Raises: UsageError and its kin when it cannot be told which app, or its settings are wrong.
     """
+    return doors_of(meant(name, settings), updater)
+
+
+def meant(name: str | None = None, settings: GivenSettings | None = None) -> Host:
+    """The app that is meant on this host: found by this program's tree, or by `name`.
+
+    Raises: UsageError and its kin when it cannot be told which app, or its settings are wrong.
+    """
     from newleaf.compose import own_tree
 
     given = settings.fragment if settings else Fragment()
     said = given.inputs.get("app.name")
     selection = Unnamed(app=name or (said.value if said else None))
-    return doors_of(host(selection, given, own_tree() or current_folder()), updater)
+    return host(selection, given, own_tree() or current_folder())
 
 
 def doors_of(found: Host, updater: InThisProcess | None = None) -> Doors:

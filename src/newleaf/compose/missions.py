@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from newleaf.core.missions.ports import Bus
     from newleaf.system.redis_bus import RedisRoom
 
-__all__ = ["mission_door", "order", "require_headquarters", "room", "streams"]
+__all__ = ["bus_url", "mission_door", "order", "require_headquarters", "room", "streams"]
 
 
 def mission_door(found: Host) -> MissionDoor:
@@ -39,8 +39,7 @@ def mission_door(found: Host) -> MissionDoor:
 
     Raises: BusUnconfigured, RedisMissing, UsageError and its kin.
     """
-    settings, url = found.settings, _url(found)
-    _require_redis()
+    settings, url = found.settings, bus_url(found)
     name, prefix = settings.app.computer_name, streams(found).prefix
     receiver = Receiver(name, prefix, settings.fleet.labels, settings.source.branch)
 
@@ -65,11 +64,17 @@ def room(found: Host) -> RedisRoom:
 
     Raises: BusUnconfigured, RedisMissing, BusUnreachable, UsageError and its kin.
     """
-    url = _url(found)
-    _require_redis()
+    url = bus_url(found)
     from newleaf.system.redis_bus import RedisRoom
 
     return RedisRoom(url, streams(found))
+
+
+def bus_url(found: Host) -> str:
+    """The address of the bus, where redis-py is there to use it. Raises: BusUnconfigured, RedisMissing."""
+    url = _url(found)
+    _require_redis()
+    return url
 
 
 def streams(found: Host) -> Streams:

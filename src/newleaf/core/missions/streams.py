@@ -39,6 +39,11 @@ class Streams(Struct, frozen=True):
         """No stream: a hash, host name to registration."""
         return f"{self.prefix}:registrations"
 
+    @property
+    def orders(self) -> str:
+        """No stream: a hash, target to the last update that headquarters has ordered for it."""
+        return f"{self.prefix}:orders"
+
     def host(self, name: str) -> str:
         return f"{self.prefix}:host:{name}"
 

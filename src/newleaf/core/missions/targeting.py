@@ -13,7 +13,7 @@ from msgspec import Struct
 EVERYBODY = "*"
 MAX_CHARACTERS = 255
 
-_HOST = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
+HOST = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._/-]*"
 _CONDITION = rf"(?P<label>{_WORD})(?P<sign>=|!=)(?P<value>[A-Za-z0-9._/-]*)"
 
@@ -53,7 +53,7 @@ def parse_target(text: str) -> Target:
     if text == EVERYBODY:
         return Target(text)
     if len(text) <= MAX_CHARACTERS:
-        if re.fullmatch(_HOST, text):
+        if re.fullmatch(HOST, text):
             return Target(text, host=text)
         found = [re.fullmatch(_CONDITION, part) for part in text.split(",")]
         if all(found):

@@ -1,0 +1,104 @@
+"""The updates that headquarters has ordered: which is in flight, and for whom.
+
+Rules: the last order of each target is kept on the bus, so every process of headquarters, and the next one,
+knows it. It is in flight until the host has told its result, or the order has expired; one for all of them,
+until each has that was there when it was given, those that fell silent aside (lessons.md L38, L41): an order
+for a host that is in flight is not given again (threats.md T24). What cannot be known any more, because the
+results were trimmed, is not in flight: hosts coalesce orders by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from newleaf.core.missions.kinds import UPDATE
+from newleaf.core.missions.publishing import Wish
+from newleaf.core.missions.results import SUCCESS, Report
+from newleaf.core.missions.targeting import EVERYBODY
+from newleaf.core.records import EXIT_CODES, short_stamp
+
+WORST_FIRST = ("inconsistent", "rolled_back", "failed", "refused", "waiting", "held")
+"""Of several hosts' outcomes, the one that counts for all."""
+
+
+class Ordered(Struct, frozen=True, kw_only=True):
+    """The last update of a target. `since` is the last result before it, `hosts` are waited for."""
+
+    job_id: str
+    target: str
+    issued_at: datetime
+    expires_at: datetime
+    since: str
+    hosts: tuple[str, ...] = ()
+    branch: str | None = None
+
+    def as_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    def awaited(self, answered: Collection[str], silent: Collection[str], now: datetime) -> set[str]:
+        """The hosts that have not told their result, and are still to be waited for."""
+        if now >= self.expires_at:
+            return set()
+        # A single host that is away hears the order on its return; of all, who is away holds up nobody.
+        gone = set(answered) if self.target != EVERYBODY else {*answered, *silent}
+        return set(self.hosts) - gone
+
+
+class Progress(Struct, frozen=True):
+    """An order, and what its hosts have told so far."""
+
+    ordered: Ordered
+    reports: Mapping[str, Report]
+
+    @property
+    def missing(self) -> list[str]:
+        """The hosts that have told nothing yet."""
+        return sorted(set(self.ordered.hosts) - set(self.reports))
+
+    def outcome(self, *, is_over: bool = False) -> str:
+        """One word for all of them; once it is over, who has told nothing has failed (lessons.md L41)."""
+        words = {outcome_of(report) for report in self.reports.values()}
+        if self.missing or not self.reports:
+            words.add("failed" if is_over else "waiting")
+        return next((word for word in WORST_FIRST if word in words), "updated")
+
+    def as_record(self) -> dict[str, Any]:
+        ordered = self.ordered
+        return {
+            "job_id": ordered.job_id,
+            "target": ordered.target,
+            "issued_at": short_stamp(ordered.issued_at),
+            "expires_at": short_stamp(ordered.expires_at),
+            "results": [report.as_record() for _, report in sorted(self.reports.items())],
+            "missing": self.missing,
+        }
+
+
+def wish_for(host: str | None, branch: str | None) -> Wish:
+    """The order for a host, or for all, to update on its own branch; refused where that is another one."""
+    return Wish(kind=UPDATE, target=host or EVERYBODY, context={"branch": branch} if branch else {})
+
+
+def read_ordered(text: bytes) -> Ordered | None:
+    """An order that headquarters kept; None for what is none."""
+    try:
+        return msgspec.json.decode(text, type=Ordered)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def outcome_of(report: Report) -> str:
+    """The outcome word of a host's update."""
+    if report.status == SUCCESS:
+        return "updated"
+    if report.rule:
+        return "refused"
+    said = report.result.get("outcome") if isinstance(report.result, dict) else None
+    known = said if isinstance(said, str) and said in EXIT_CODES else "failed"
+    # Not a success, whatever the word: installed perhaps, and reported by no process (lessons.md L1).
+    return known if known in WORST_FIRST else "failed"
