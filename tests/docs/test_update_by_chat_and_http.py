@@ -1,4 +1,4 @@
-"""docs/how-to/update-by-chat.md and update-by-http.md: their code is code, and names what is there."""
+"""docs/how-to/update-by-chat.md and those about HTTP: their code is code, and names what is there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import newleaf
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs/how-to"
-PAGES = ("update-by-chat.md", "update-by-http.md")
+PAGES = ("update-by-chat.md", "update-by-http.md", "order-updates-over-http.md")
 
 
 def blocks() -> Iterator[str]:

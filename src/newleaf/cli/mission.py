@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newleaf.cli.invocation import Invocation, pass_invocation, table
+from newleaf.cli.mission_serving import serve
 from newleaf.cli.mission_tokens import token
 from newleaf.core.durations import parse_duration
 from newleaf.core.missions.kinds import UPDATE
@@ -135,4 +136,5 @@ def dead(invocation: Invocation, requeue: str | None, drop: str | None, key: str
         invocation.answer({"outcome": "ok", "dead": letters}, lines)
 
 
+mission.add_command(serve)
 mission.add_command(token)
