@@ -293,7 +293,7 @@ def _headquarters(ground: Ground, server: RedisServer) -> Iterator[Callable[[], 
 
 
 def _ordered(address: Path, token: str) -> bool:
-    """Whether the endpoint has taken an order. Raises: DidNotWork for an answer that says nothing of orders."""
+    """Whether the endpoint has taken an order. Raises: DidNotWork for an answer that is none."""
     with socket.socket(socket.AF_UNIX) as connected:
         connected.connect(str(address))
         body = b'{"target_factory_id": "bench"}'
