@@ -16,6 +16,7 @@ from newleaf.agent.background import run_in_background
 from newleaf.agent.desk import FOLLOWED, Desk, EndedLines
 from newleaf.core.errors import CorruptFile
 from newleaf.core.orders import Order
+from newleaf.core.requests import Request
 from newleaf.system.locks import update_lock
 from tests.support.pretended_host import COMMITS, PretendedHost, host
 
@@ -166,3 +167,29 @@ def test_the_history_is_unchanged_then_it_is_not_read_again(tmp_path: Path) -> N
     path.write_text("ab")
     assert lines() == [{"n": 2}]
     assert reads == ["a", "ab"]
+
+
+@pytest.mark.parametrize(
+    ("second", "told"), [("up_to_date", "first"), ("updated", "second"), ("waiting", "second")]
+)
+def test_an_older_attempt_was_brought_to_its_end_then_it_is_asked_again(
+    host: PretendedHost, second: str, told: str
+) -> None:
+    """lessons.md L36: whoever ordered is told of the newest target."""
+    answers = [
+        {"outcome": "updated", "confirmed": True, "attempt": "20000101T000000-000000", "is": "first"},
+        {"outcome": second, "confirmed": True, "attempt": "29990101T000000-000000", "is": "second"},
+    ]
+
+    class Answering:
+        async def request(self, _: Request) -> dict[str, Any]:
+            return answers.pop(0)
+
+    async def work() -> Order:
+        one = Desk("chat", replace(host.doors(), updates=Answering()))
+        accepted = await one.accept("7", "chat")
+        assert accepted
+        return await one.ask(accepted)
+
+    assert run(work).record["is"] == told
+    assert answers == []

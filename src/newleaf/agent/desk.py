@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from newleaf.agent.background import Result, run_in_background
 from newleaf.core.errors import NewleafError
-from newleaf.core.orders import OVER, Order, find_end, is_final
+from newleaf.core.orders import MOVED, OVER, Order, find_end, is_final, is_of_before
 from newleaf.core.ports import Updates
 from newleaf.core.records import moment, stamp
 from newleaf.core.releases.channels import Rule
@@ -154,8 +154,17 @@ class Desk:
                 record = {**found, **known}
         return order if record is order.record else await self.note(order, record=record)
 
+    async def request(self, order: Order, request: Request) -> Mapping[str, Any]:
+        """What came of an update that was asked for when the order was accepted."""
+        record = await self._host.updates.request(request)
+        if record.get("outcome") in MOVED and is_final(record) and is_of_before(record, order.accepted_at):
+            # What was under way has been brought to its end, and nobody has looked for what was ordered.
+            again = await self._host.updates.request(request)
+            return record if again.get("outcome") == "up_to_date" else again
+        return record
+
     async def _update(self, order: Order) -> Mapping[str, Any]:
-        return await self._host.updates.request(Request(order.origin))
+        return await self.request(order, Request(order.origin))
 
     async def _keep(self, work: Callable[[], Result]) -> Result:
         """One after another, so that a flood of orders is no flood of threads."""

@@ -29,7 +29,7 @@ from newleaf.core.missions.kept import DOOR, kept_of
 from newleaf.core.missions.mission_errors import BusUnreachable, MalformedMission
 from newleaf.core.missions.ports import Handler, Outbox
 from newleaf.core.missions.results import SUCCESS, MissionResult, failed, report, update_result
-from newleaf.core.orders import MOVED, TELLING, Order, is_final, is_of_before
+from newleaf.core.orders import TELLING, Order
 from newleaf.core.records import short_stamp
 from newleaf.core.requests import Request
 
@@ -131,11 +131,7 @@ class MissionWork:
         if envelope.mission_kind == kinds.ROLLBACK:
             return await self._doors.updates.rollback()
         request = Request("mission", to=envelope.context.get("version"))
-        record = await self._doors.updates.request(request)
-        if record.get("outcome") in MOVED and is_final(record) and is_of_before(record, order.accepted_at):
-            # What was under way has been brought to its end, and nobody has looked for what was ordered.
-            record = await self._doors.updates.request(request)
-        return record
+        return await self.desk.request(order, request)
 
     async def _update(self, order: Order, envelope: Envelope, *, is_left: bool) -> None:
         seconds = limit_seconds(envelope, UPDATE_SECONDS)
