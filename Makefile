@@ -23,10 +23,10 @@ TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
 .NOTPARALLEL:
-.PHONY: help setup demo session-daemon chat-bridge test check lint types layers docs docs-check mutations format bench
+.PHONY: help setup demo session-daemon chat-bridge mission-factory test check lint types layers docs docs-check mutations format bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: $(SYNCED) ## .venv with newleaf, what it needs, and a uv of its own
 	@:
@@ -49,6 +49,9 @@ session-daemon: setup ## an example: a daemon whose sessions survive its updates
 
 chat-bridge: setup ## an example: a bot that updates its hosts between two jobs
 	@$(PYTHON_IN) -m examples.chat_bridge.show $(ARGUMENTS)
+
+mission-factory: setup ## an example: factories that orders update, between two of their missions; REDIS_URL is optional
+	@$(PYTHON_IN) -m examples.mission_factory.show $(ARGUMENTS)
 
 test: setup ## every test
 	@$(PYTHON_IN) -m pytest -n $(TEST_PROCESSES)

@@ -1,0 +1,1 @@
+"""A factory: makes what missions ask for, and is updated by missions between two of them."""
