@@ -17,6 +17,7 @@ from newleaf.core.missions.registration import Registration, read_registration
 from newleaf.core.missions.results import FAILED, SUCCESS, MissionResult
 from newleaf.core.missions.signatures import MissionKey
 from newleaf.system import busy_lock
+from newleaf.system.redis_bus import RedisBus
 from newleaf.system.restarts import clear_flag, raise_flag
 from tests.support.missions import (
     CLERK,
@@ -572,6 +573,35 @@ def test_an_updater_wants_a_restart_then_nothing_begins_until_it_has_changed_its
             assert (handler.done, made.restart_requested) == ([], True)
             updater.restart_wanted = False
             assert (await hq.report(order)).status == SUCCESS
+
+    run(server, work)
+
+
+def test_l37_not_enrolled_yet_then_not_known_either(host: PretendedHost, server: RedisServer) -> None:
+    """lessons.md L37: whoever is counted on has a place in everybody's stream."""
+
+    def held_up(bus: RedisBus, may_enroll: asyncio.Event) -> RedisBus:
+        enroll = bus.enroll
+
+        async def later(*, is_known: bool) -> None:
+            await may_enroll.wait()
+            await enroll(is_known=is_known)
+
+        bus.enroll = later  # type: ignore[method-assign]
+        return bus
+
+    async def work(hq: Room) -> None:
+        may_enroll = asyncio.Event()
+        made = consumer(host, server.url, bus=lambda bus: held_up(bus, may_enroll))
+        task = asyncio.ensure_future(made.run())
+        await asyncio.sleep(0.3)
+        assert await hq.room.registrations() == {}
+        may_enroll.set()
+        async with asyncio.timeout(10):
+            while not await hq.room.registrations():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        made.stop()
+        await task
 
     run(server, work)
 

@@ -87,6 +87,7 @@ class Missions:
         self._stopping = asyncio.Event()
         self._known = asyncio.Event()
         self._is_enrolled = False
+        self._enrolled = asyncio.Event()
         self._consumer = ""
         self._twin_seen = 0
         self._retake_at = 0.0
@@ -192,6 +193,7 @@ class Missions:
             await self._work.desk.keep_facts({name: "1"})
         bus.forget_peeks()
         self._is_enrolled = True
+        self._enrolled.set()
         self._retake_at = 0.0
 
     async def _look_after(self, bus: Bus) -> None:
@@ -213,6 +215,8 @@ class Missions:
     # --- being known ------------------------------------------------------------------------
 
     async def _keep_known(self, bus: Bus) -> None:
+        # Who counts on a host that is known must find its places there: an order would wait for ever.
+        await self._enrolled.wait()
         while True:
             self._known.clear()
             # A bus that is away is the reading's to say.
