@@ -2,7 +2,7 @@
 
     scripts/mutations.py              every mutation of scripts/mutations.toml
     scripts/mutations.py T15 T18      those of some rows of the threats
-    scripts/mutations.py --jobs 4     so many at once, else two a core: many of them wait
+    scripts/mutations.py --jobs 4     so many at once, else three a core: most of them wait
 
 1. Each edit must fit: its old text stands exactly once in its file, and the new one is Python.
 2. The named tests pass in a copy in which nothing is changed, and what is imported there is that copy.
@@ -212,7 +212,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT, path: Path = LIS
     """0 when every mutation was killed, 1 when one was not or does not fit, 2 for wrong use."""
     parser = argparse.ArgumentParser(description="Takes protections out and sees whether their tests fail.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="rows of the threats, such as T15; else all")
-    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="how many at once")
+    parser.add_argument("--jobs", type=int, default=3 * (os.cpu_count() or 1), help="how many at once")
     parser.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, help="seconds for each")
     asked = parser.parse_args(arguments)
     mutations = read_mutations(path)

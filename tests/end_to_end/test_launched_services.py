@@ -69,6 +69,12 @@ class Kept:
             return confirmed
         return None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the history has the first release."""
+        history = self.state / "history.jsonl"
+        return history.exists() and '"started"' in history.read_text()
+
     def alive(self) -> list[int]:
         """The daemon's processes, as the machine sees them."""
         found = []
@@ -108,8 +114,10 @@ def installed(systemd: RealSystemd, kept: Kept, *words: str) -> Iterator[None]:
         assert done.returncode == 0, done.stdout + done.stderr
 
     service("install", *words)
-    yield
-    service("uninstall")
+    try:
+        yield
+    finally:
+        service("uninstall")
     assert kept.alive() == []
 
 
@@ -119,6 +127,8 @@ def test_under_systemd_one_daemon_runs_through_reloads_updates_and_kills(systemd
     with installed(systemd, kept):
         assert systemd.show(UNIT, "ActiveState") == "active"
         wait_until(lambda: kept.confirmed is not None, "the first release to be confirmed")
+        # From then on its program holds no lock.
+        wait_until(lambda: kept.has_begun, "the first release's line of the history")
         launcher = systemd.show(UNIT, "MainPID")
 
         systemd.systemctl("reload", UNIT)

@@ -162,18 +162,21 @@ def test_announced_then_heard_once_and_not_said_twice(server: RedisServer) -> No
 def test_cancelled_while_it_connects_then_it_ends(server: RedisServer) -> None:
     """redis-py would swallow it: a loop around the bus would never end."""
 
-    async def ask_for_ever(bus: RedisBus) -> None:
-        while True:
+    async def ask_on(bus: RedisBus, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             await bus.last(OWN)
             await bus._client.connection_pool.disconnect()
 
     async def work(bus: RedisBus) -> None:
         for number in range(60):
-            task = asyncio.ensure_future(ask_for_ever(bus))
+            stop = asyncio.Event()
+            task = asyncio.ensure_future(ask_on(bus, stop))
             for _ in range(number % 20):
                 await asyncio.sleep(0)
             task.cancel()
             _, pending = await asyncio.wait({task}, timeout=2)
+            stop.set()
+            await asyncio.wait({task})
             assert not pending
 
     run(server, work)
