@@ -75,7 +75,7 @@ docs-check: setup
 	@$(PYTHON_IN) scripts/generate_docs.py --check
 
 mutations: setup ## each protection taken out in turn: a test must notice
-	@$(PYTHON_IN) scripts/mutations.py
+	@$(PYTHON_IN) scripts/mutations.py $(ARGUMENTS)
 
 format: setup ## let ruff mend what it can
 	@$(VENV)/bin/ruff check --fix

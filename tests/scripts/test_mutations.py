@@ -179,6 +179,8 @@ def test_tests_that_fail_as_they_are_prove_nothing(
     path = listed(tmp_path, mutation("test_option_is_unsafe", SAFE))
     assert mutations.main(["--jobs", "1"], tree, path) == 1
     assert "the tests do not pass as they are" in capsys.readouterr().err
+    # Whoever runs them elsewhere is told there.
+    assert mutations.main(["--jobs", "1", "--no-baseline"], tree, path) == 0
 
 
 def test_what_cannot_be_collected_or_does_not_end_proves_nothing(tree: Path) -> None:
