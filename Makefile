@@ -17,8 +17,8 @@ UV_SYSTEM_CERTS ?= 1
 export UV_SYSTEM_CERTS
 endif
 
-# Half of what a test does is waiting for a process: two run on each core.
-TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 2)
+# A third of what a test does is waiting for a process: three run on two cores.
+TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
