@@ -16,7 +16,7 @@ import pytest
 
 from newleaf.core.chat import RECEIPT
 from tests.support.bot_api import TOKEN, BotApi, bot_api
-from tests.support.deployment import Deployment, wait_until
+from tests.support.deployment import Deployment, migration, wait_until
 
 FINAL = "The new process has reported it."
 BOT = """\
@@ -114,6 +114,24 @@ def test_pushed_and_asked_for_then_a_restart_and_the_final_word_once_whatever_is
         path for path in deployment.state.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()
     ]
     assert not held, "the bot's token is in no file of newleaf's: threats.md T29"
+
+
+def test_l42_a_commit_that_failed_is_asked_for_again_then_it_stays_denied(tmp_path: Path) -> None:
+    """lessons.md L42"""
+    kept = {"state_paths": ["data"]}
+    deployment = Deployment.make(tmp_path, {"bot.py": BOT}, restart={"mode": "exit"}, update=kept)
+    deployment.host_settings("[chat]\nchats = [1]\n")
+    (deployment.app / "data").mkdir()
+    before = deployment.head()
+    failing = migration("raise RuntimeError('no')")
+    deployment.release("1.1.0", {"migrations/v1.1.0/001_fails.py": failing})
+    with bot_api() as api, Keeper(deployment, api).keeps() as keeper:
+        wait_until((deployment.state / "daemon.pid").exists)
+        api.write("/update")
+        wait_until(lambda: any("001_fails.py" in text for text in api.texts), 40)
+        api.write("/update")
+        wait_until(lambda: any(text.startswith("Held at 1.0.0") for text in api.texts), 40)
+        assert (deployment.head(), keeper.codes) == (before, [])
 
 
 SLOW_INSTALL = 'touch "$HOME/begun"; while [ ! -e "$HOME/may-end" ]; do sleep 0.02; done'
