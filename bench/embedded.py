@@ -146,6 +146,11 @@ class Daemon:
         self.tell(word)
         return self.hear()
 
+    def cost(self) -> tuple[float, float]:
+        """Seconds of processor time that it has taken, and bytes that it holds."""
+        seconds, resident = self.ask("cost").split()
+        return float(seconds), float(resident)
+
     def await_restart(self) -> None:
         """It leaves for the new release, and comes again. Raises: DidNotWork."""
         assert self._process
@@ -284,21 +289,16 @@ def _costs(ground: Ground, scale: Scale) -> list[Fact]:
         Daemon.running(ground, "bare", "idle-bare") as bare,
     ):
         time.sleep(2.0)
-        before = {daemon.kind: _cost(daemon)[0] for daemon in (embedded, bare)}
+        before = {daemon.kind: daemon.cost()[0] for daemon in (embedded, bare)}
         time.sleep(scale.idle_seconds)
         for daemon in (embedded, bare):
-            after, size[daemon.kind] = _cost(daemon)
+            after, size[daemon.kind] = daemon.cost()
             spent[daemon.kind] = (after - before[daemon.kind]) * DAY_SECONDS / scale.idle_seconds
     return [
         Fact("an idle Updater, a day", spent["updater"] - spent["bare"], "CPU-s"),
         Fact("an idle daemon resident, with Updater", size["updater"] / MIB, "MiB"),
         Fact("the same without", size["bare"] / MIB, "MiB"),
     ]
-
-
-def _cost(daemon: Daemon) -> tuple[float, float]:
-    seconds, resident = daemon.ask("cost").split()
-    return float(seconds), float(resident)
 
 
 def _median(values: list[float]) -> float:

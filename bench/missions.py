@@ -207,11 +207,11 @@ def _costs(ground: Ground, server: RedisServer, scale: Scale) -> list[Fact]:
         Redis.from_url(server.url) as client,
     ):
         time.sleep(3.0)
-        before, first = [_cost(each) for each in (taking, plain)], _moved(client)
+        before, first = [each.cost() for each in (taking, plain)], _moved(client)
         # To ask is on the wire as well.
         second = _moved(client)
         time.sleep(scale.idle_seconds)
-        after, moved = [_cost(each) for each in (taking, plain)], _moved(client) - second - (second - first)
+        after, moved = [each.cost() for each in (taking, plain)], _moved(client) - second - (second - first)
     a_day = DAY_SECONDS / scale.idle_seconds
     spent = [(later[0] - earlier[0]) * a_day for earlier, later in zip(before, after, strict=True)]
     return [
@@ -219,11 +219,6 @@ def _costs(ground: Ground, server: RedisServer, scale: Scale) -> list[Fact]:
         Fact("an idle consumer, resident", (after[0][1] - after[1][1]) / MIB, "MiB"),
         Fact("an idle consumer, on the wire, a day", moved * a_day / MIB, "MiB"),
     ]
-
-
-def _cost(daemon: Daemon) -> tuple[float, float]:
-    seconds, resident = daemon.ask("cost").split()
-    return float(seconds), float(resident)
 
 
 def _moved(client: Redis) -> int:

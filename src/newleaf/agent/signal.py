@@ -13,11 +13,11 @@ from pathlib import Path
 from newleaf.core.release import Release
 from newleaf.core.releases.signals import Ignored, Signal, read_signal
 from newleaf.system import files
+from newleaf.update.journal import JOURNAL_FILE
 
 SIGNAL = "update_available.json"
 MAX_BYTES = 64 * 1024
 
-JOURNAL = "journal.jsonl"
 
 Trace = tuple[int, int, int]
 
@@ -27,7 +27,7 @@ class SignalFile:
 
     def __init__(self, state: Path) -> None:
         self._path = state / SIGNAL
-        self._journal = state / JOURNAL
+        self._journal = state / JOURNAL_FILE
 
     def write(self, signal: Signal) -> None:
         """Says that a target is available.

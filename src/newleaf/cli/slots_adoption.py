@@ -52,7 +52,7 @@ from newleaf.system.checkout import list_untracked
 from newleaf.system.commands import Command, Runner
 from newleaf.system.configuration import read_sources
 from newleaf.system.place import CURRENT, IDENTITY, SLOTS, Place
-from newleaf.update.journal import Journal
+from newleaf.update.journal import JOURNAL_FILE, Journal
 from newleaf.update.slots.shared_paths import shared_by
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _check_free(seen: Seen, *, apart: bool) -> None:
     if kept and kept.value not in ("auto", SLOTS):
         raise SettingKept(path=path, key="app.layout", kept=kept.value, option="--slots", asked=SLOTS)
 
-    journal = seen.known.state_dir / "journal.jsonl"
+    journal = seen.known.state_dir / JOURNAL_FILE
     attempt = Journal(journal, lambda: datetime.now(UTC)).open_attempt if journal.exists() else None
     if attempt and record.get("layout") != SLOTS:
         raise AttemptUnended(attempt=attempt.id, state=seen.known.state_dir)

@@ -20,6 +20,7 @@ from newleaf.compose.mirroring import Following
 from newleaf.core.releases.polling import Interval
 from newleaf.system.commands import Runner
 from newleaf.system.restarts import DAEMON_RECORD
+from newleaf.update.journal import JOURNAL_FILE
 
 SPREAD_SECONDS = 30.0
 """How far apart hosts look at the remote that have heard of a release."""
@@ -100,7 +101,7 @@ def _outlook(host: Host) -> Outlook:
         {
             SETTINGS: (place.app_file, place.host_file),
             DECISIONS: (state / "decisions.json", place.host_file),
-            JOURNAL: (state / "journal.jsonl",),
+            JOURNAL: (state / JOURNAL_FILE,),
             DAEMON: (state / DAEMON_RECORD,),
         },
         lambda: host.journal().open_attempt,

@@ -219,9 +219,9 @@ class Host:
 
     def journal(self) -> Journal:
         """The journal as it is now; only who holds the update lock may write to it."""
-        from newleaf.update.journal import Journal
+        from newleaf.update.journal import JOURNAL_FILE, Journal
 
-        return Journal(self.state / "journal.jsonl", now)
+        return Journal(self.state / JOURNAL_FILE, now)
 
     @cached_property
     def status_file(self) -> StatusFile:

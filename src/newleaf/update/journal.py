@@ -20,6 +20,7 @@ from newleaf.core.release import Release
 from newleaf.core.states import BESIDE, State, advance
 from newleaf.system import files
 
+JOURNAL_FILE = "journal.jsonl"
 COMPACT_BYTES = 64 * 1024
 """The journal is read at every look at the remote: so much takes 2 ms."""
 KEPT_ATTEMPTS = 20
