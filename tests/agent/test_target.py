@@ -24,6 +24,7 @@ from tests.support.hosts import make_host
 from tests.support.http_server import Answer
 from tests.support.repositories import Remote as RealRemote
 from tests.support.simulated_remote import SimulatedRemote
+from tests.support.written_files import written
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BETA = Rule(channel="beta")
@@ -378,10 +379,9 @@ def test_nothing_new_then_identity_is_not_written(remote: SimulatedRemote, state
     remote.tag("v1.2.0")
     resolver = Resolver(remote, state, now)
     resolver(BETA, Release(remote.clone(), "1.2.0"))
-    before = (state / "identity.json").stat()
+    before = written(state / "identity.json")
     resolver(BETA, Release(remote.clone(), "1.2.0"))
-    after = (state / "identity.json").stat()
-    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert written(state / "identity.json") == before
 
 
 # --- GitHub ---------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 
 from newleaf.agent.watch_file import WatchFile
 from newleaf.core.errors import NewerSchema
+from tests.support.written_files import written
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -31,10 +32,9 @@ def test_changed_then_kept_beside_the_rest(memory: WatchFile, tmp_path: Path) ->
 
 def test_nothing_changes_then_not_written(memory: WatchFile, tmp_path: Path) -> None:
     memory.change(reached_at=NOW)
-    before = (tmp_path / "watch.json").stat()
+    before = written(tmp_path / "watch.json")
     memory.change(reached_at=NOW, gone=None)
-    after = (tmp_path / "watch.json").stat()
-    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert written(tmp_path / "watch.json") == before
 
 
 def test_key_of_a_later_newleaf_then_kept(memory: WatchFile, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from newleaf.core.release import Release
 from newleaf.core.releases.git_errors import Unborn
 from tests.support.hosts import Host, make_host
 from tests.support.repositories import Link, Remote, Script
+from tests.support.written_files import written
 
 FIRST = {"app.py": "one\n", "config.toml": "a = 1\nb = 2\nc = 3\nd = 4\n", ".gitignore": ".env\n*.db\n"}
 
@@ -57,11 +58,11 @@ def test_links_and_executables_arrive_as_such(host: Host) -> None:
 def test_a_second_placement_changes_nothing(host: Host) -> None:
     host.remote.commit({"app.py": "two\n"})
     host.update()
-    before = (host.checkout.path / "app.py").stat()
+    before = written(host.checkout.path / "app.py")
 
     host.update()
 
-    assert (host.checkout.path / "app.py").stat() == before
+    assert written(host.checkout.path / "app.py") == before
     assert host.checkout.changes() == []
 
 

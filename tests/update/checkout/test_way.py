@@ -10,6 +10,7 @@ from newleaf.core.errors import NewleafError
 from newleaf.core.releases.git_errors import CheckoutBusy, Diverged, NotDescendant, UntrackedInTheWay
 from tests.support.hosts import Host, make_host
 from tests.support.repositories import Remote
+from tests.support.written_files import written
 
 FIRST = {"app.py": "one\n", "config.toml": "a = 1\nb = 2\nc = 3\nd = 4\n", ".gitignore": ".env\n*.db\n"}
 
@@ -124,13 +125,13 @@ def test_untracked_and_ignored_files_stay_byte_for_byte(host: Host) -> None:
     """lessons.md L23."""
     kept = {".env": b"KEY=\x00secret\r\n", "data.db": b"\xff\xfe", "notes/my.txt": b"x"}
     files = {host.checkout.write(name, body): body for name, body in kept.items()}
-    before = {file: file.stat() for file in files}
+    before = [written(file) for file in files]
     host.remote.commit({"app.py": "two\n", "notes/other.txt": "y\n", "config.toml": None})
 
     host.update()
 
     assert {file: file.read_bytes() for file in files} == files
-    assert {file: file.stat() for file in files} == before
+    assert [written(file) for file in files] == before
 
 
 @pytest.mark.parametrize("name", [".env", "plain.txt", "folder/deep.txt"])
