@@ -10,6 +10,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -126,12 +127,10 @@ class SlotsHost:
     def halfway(self) -> list[str]:
         """Files of the live release that are not its commit's."""
         tree = self.deployment.remote.git("ls-tree", "-r", self.live()).splitlines()
-        entries = (line.split("\t") for line in tree)
-        return [
-            path
-            for about, path in entries
-            if self.deployment.remote.git("hash-object", str(self.app().resolve() / path)) != about.split()[2]
-        ]
+        asked = {path: about.split()[2] for about, path in (line.split("\t") for line in tree)}
+        files = [str(self.app().resolve() / path) for path in asked]
+        found = self.deployment.remote.git("hash-object", *files).splitlines()
+        return [path for path, has in zip(asked, found, strict=True) if has != asked[path]]
 
     def keepsakes(self) -> dict[str, object]:
         state = self.deployment.state
@@ -196,7 +195,7 @@ def project(folder: Path, version: str, leaflet: str) -> dict[str, Content]:
     )
     (place / "pyproject.toml").write_text(text)
     assert UV, "the tests need uv: make setup"
-    subprocess.run([UV, "lock", "--quiet", "--offline"], cwd=place, check=True)
+    subprocess.run([UV, "lock", "--quiet", "--offline", "--python", sys.executable], cwd=place, check=True)
     return {"pyproject.toml": text, "uv.lock": (place / "uv.lock").read_text()}
 
 

@@ -68,7 +68,7 @@ RESTART = """\
 serves="$NEWLEAF_STATE_DIR/../serves"
 old=$(cat "$serves")
 kill "$old" 2>/dev/null
-while [ "$(cat "$serves")" = "$old" ]; do sleep 0.01; done
+while [ "$(cat "$serves")" = "$old" ]; do sleep 0.03; done
 """
 """As a service manager's restart: it returns once the new process serves."""
 

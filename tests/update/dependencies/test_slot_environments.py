@@ -33,7 +33,7 @@ from tests.support.installs import (
 )
 from tests.support.kills import run_in_child, run_killed_at
 from tests.support.slot_installs import Shelf, snapshot
-from tests.support.wheels import App, write_backend
+from tests.support.wheels import PYTHON, App, write_backend
 
 UV_BUILD = '[build-system]\nrequires = ["uv_build>=0.1"]\nbuild-backend = "uv_build"\n'
 TOLD_BACKEND = """
@@ -615,6 +615,63 @@ def test_uv_may_fetch_a_python(shelf: Shelf, said: list[str]) -> None:
     with pytest.raises(PythonMissing) as missing:
         shelf.of("a").install(said.append)
     assert any("http://127.0.0.1:9/mirror" in line for line in missing.value.lines)
+
+
+# --- which Python ------------------------------------------------------------------------
+
+
+def two_releases(shelf: Shelf, said: list[str]) -> Callable[[], bool]:
+    """The first is live, and the app has another lock now. Tells whether uv has looked for a Python since."""
+    asked = shelf.state / "asked"
+    shelf.app.host.script("python3", f'echo >> {asked}; exec {PYTHON} "$@"')
+    shelf.release("a")
+    shelf.installed("a", said)
+    (shelf.state / "current").symlink_to(f"releases/{'a' * 40}")
+    another_lock(shelf.app)
+    asked.unlink()
+    return asked.exists
+
+
+def test_another_lock_then_the_live_releases_python_is_taken_and_none_is_looked_for(
+    shelf: Shelf, said: list[str]
+) -> None:
+    has_asked = two_releases(shelf, said)
+    shelf.release("b")
+    first, second = shelf.installed("a", said), shelf.installed("b", said)
+    assert not has_asked()
+    assert first != second
+    assert os.readlink(second / "bin" / "python") == os.readlink(first / "bin" / "python")
+
+
+@pytest.mark.parametrize(
+    "change", ["another Python is asked for", "it is not the file it was", "it is a copy"]
+)
+def test_the_live_releases_python_may_not_do_then_one_is_looked_for(
+    shelf: Shelf, said: list[str], change: str
+) -> None:
+    has_asked = two_releases(shelf, said)
+    live = Path(os.path.realpath(shelf.state / "current" / ".venv"))
+    if change == "another Python is asked for":
+        shelf.app.write(".python-version", f"3.{sys.version_info.minor}")
+    elif change == "it is not the file it was":
+        mark = json.loads((live / MARK).read_text())
+        mark["interpreter"]["changed_ns"] += 1
+        (live / MARK).write_text(json.dumps(mark))
+    else:
+        (live / "bin" / "python").unlink()
+        shutil.copy(PYTHON, live / "bin" / "python")
+    shelf.release("b")
+    shelf.installed("b", said)
+    assert has_asked()
+
+
+def test_the_host_names_a_python_then_that_is_taken(shelf: Shelf, said: list[str]) -> None:
+    two_releases(shelf, said)
+    own = shelf.app.host.programs / "python-of-mine"
+    own.symlink_to(PYTHON)
+    shelf.app.host.variables["UV_PYTHON"] = str(own)
+    shelf.release("b")
+    assert os.readlink(shelf.installed("b", said) / "bin" / "python") == str(own)
 
 
 # --- helpers ----------------------------------------------------------------------------

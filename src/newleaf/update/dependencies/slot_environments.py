@@ -8,6 +8,8 @@ Rules:
   says that it is whole; what a kill left unfinished is removed. Afterwards it is never changed: a damaged
   one stays for who uses it, and another is built beside it.
 - `.venv` of the release leads to it, and the release's record names it.
+- A new one gets the interpreter of the live one, where both ask for the same: looking for one anew can
+  take longer than all the rest, through a version manager's shim. The host's own UV_PYTHON wins.
 - An app that installs with its own command has a `.venv` of its own in each release.
 """
 
@@ -32,7 +34,7 @@ from newleaf.system import files
 from newleaf.system.loaded_tree import RELEASE_RECORD
 from newleaf.update.dependencies.asides import Aside
 from newleaf.update.dependencies.environments import UNFINISHED, InPlaceEnvironment, speak_of_lock
-from newleaf.update.dependencies.fingerprints import MARK, difference, read_mark
+from newleaf.update.dependencies.fingerprints import MARK, describe_interpreter, difference, read_mark
 from newleaf.update.dependencies.installations import Installation
 from newleaf.update.dependencies.installers import Installer
 from newleaf.update.dependencies.needs import Kind, Needs, read_needs, require_pip_enough
@@ -97,7 +99,8 @@ class SlotEnvironment(Struct, frozen=True):
         self._remove_unfinished(needs)
         venv = self._venv(needs, self._free_name(needs))
         require_room(needs, venv.path, is_fresh=True)
-        told = self._surroundings((needs.manifest.name, *(package.name for package in needs.local)))
+        names = (needs.manifest.name, *(package.name for package in needs.local))
+        told = self._surroundings(names, **self._known_python(needs))
         Installation(venv, Installer(needs, told, on_line)).build()
 
     def attach(self) -> None:
@@ -140,13 +143,21 @@ class SlotEnvironment(Struct, frozen=True):
         told = self._surroundings((_name_of_project(self.slot.folder),))
         return InPlaceEnvironment(self.slot.folder, self.update, told, beside, self.slot.commit)
 
-    def _surroundings(self, names: Iterable[str | None]) -> Surroundings:
+    def _surroundings(self, names: Iterable[str | None], **known: str) -> Surroundings:
         """A release has no `.git` that could tell a build of these packages their version; newleaf does."""
         version = self.slot.version
         told = {
             f"{PRETENDED}_{name.upper().replace('-', '_')}": version for name in names if name and version
         }
-        return Surroundings(self.surroundings.runner, {**told, **self.surroundings.environ})
+        return Surroundings(self.surroundings.runner, {**told, **known, **self.surroundings.environ})
+
+    def _known_python(self, needs: Needs) -> dict[str, str]:
+        """Tells uv the interpreter that it found for the live release, if the question was the same."""
+        mark, link = read_mark(self.live / MARK), self.live / "bin" / "python"
+        known = mark.interpreter if mark and mark.parts.get("python") == needs.parts["python"] else None
+        if known is None or describe_interpreter(self.live, known.version) != known or not link.is_symlink():
+            return {}
+        return {"UV_PYTHON": os.readlink(link)}
 
     def _needs(self) -> Needs:
         folder = self.slot.folder.resolve()
