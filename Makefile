@@ -20,6 +20,9 @@ endif
 # A third of what a test does is waiting for a process: three run on two cores.
 TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
+# Where tests and mutations write, if the machine has memory for that.
+IN_MEMORY := $(addprefix TMPDIR=,$(shell sh scripts/find_memory.sh))
+
 .DEFAULT_GOAL := help
 # `check` fails on the cheapest reason first, and ends with the tests.
 .NOTPARALLEL:
@@ -54,7 +57,7 @@ mission-factory: setup ## an example: factories that orders update, between two 
 	@$(PYTHON_IN) -m examples.mission_factory.show $(ARGUMENTS)
 
 test: setup ## every test
-	@$(PYTHON_IN) -m pytest -n $(TEST_PROCESSES)
+	@$(IN_MEMORY) $(PYTHON_IN) -m pytest -n $(TEST_PROCESSES)
 
 check: setup lint types layers docs-check test ## what must hold before a commit
 
@@ -75,7 +78,7 @@ docs-check: setup
 	@$(PYTHON_IN) scripts/generate_docs.py --check
 
 mutations: setup ## each protection taken out in turn: a test must notice
-	@$(PYTHON_IN) scripts/mutations.py $(ARGUMENTS)
+	@$(IN_MEMORY) $(PYTHON_IN) scripts/mutations.py $(ARGUMENTS)
 
 format: setup ## let ruff mend what it can
 	@$(VENV)/bin/ruff check --fix
