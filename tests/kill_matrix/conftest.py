@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -19,10 +20,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="session")
-def table() -> Table:
-    return Table.of_this_run()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
     """Every worker writes the table from the rows that are there: the last one writes it whole."""
-    Table.of_this_run().write()
+    own = tmp_path_factory.getbasetemp()
+    table = Table.of_this_run(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+    yield table
+    table.write()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,11 +42,10 @@ class Table:
         self._target = target
 
     @classmethod
-    def of_this_run(cls) -> Table:
-        """The table of the test run that this process is a part of."""
-        run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"alone-{os.getpid()}"
+    def of_this_run(cls, shared: Path) -> Table:
+        """The table of a test run whose workers have the folder `shared` in common."""
         target = os.environ.get(VARIABLE)
-        rows = Path(tempfile.gettempdir()) / f"newleaf-kill-matrix-{os.geteuid()}-{run}.jsonl"
+        rows = shared / "kill-matrix.jsonl"
         return cls(rows, Path(target) if target else ROOT / "build" / "kill-matrix.md")
 
     def add(self, row: Row) -> None:
