@@ -98,6 +98,24 @@ def test_refused_then_told_before_it_is_acknowledged(host: PretendedHost) -> Non
     assert bus.told == ["report", "acknowledge after []"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"url": "https://x"}, ["bury", "report", "acknowledge after []"]),
+        ({"target": "a;b"}, ["bury", "report", "acknowledge after []"]),
+        ({"job_id": ""}, ["bury", "acknowledge after []"]),
+    ],
+)
+def test_t26_no_mission_then_it_is_buried_and_who_ordered_it_is_told_the_rule(
+    host: PretendedHost, changed: dict[str, str], told: list[str]
+) -> None:
+    """threats.md T26: "refused, result says which rule"."""
+    bus = Bus(host)
+    take(host, bus, Counter(), fields_of("app:count") | changed)
+    rules = {"url": ["unknown_field"], "target": ["target"], "job_id": []}
+    assert (bus.told, bus.rules) == (told, rules[next(iter(changed))])
+
+
 def test_another_orders_id_then_it_is_refused(host: PretendedHost, monkeypatch: pytest.MonkeyPatch) -> None:
     quickly(monkeypatch)
     bus, handler = Bus(host), Counter()

@@ -3,8 +3,8 @@
 Rules: a mission is kept before it is acknowledged, and acknowledged before anything is done for it, so that
 what ends this process is not read again (lessons.md L29). One that is known is never done again: its stored
 result is told again (threats.md T27). What is refused is told, by the name of the rule, before it is
-acknowledged; what is no mission at all is a dead letter. What a paused host may not hear stays where it is
-(L39).
+acknowledged; what is no mission at all is a dead letter, and told too, where it has a `job_id` (T26). What a
+paused host may not hear stays where it is (L39).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from newleaf.core.missions.judging import Memory, Receiver, judge
 from newleaf.core.missions.kept import DOOR, Kept, kept_of, key_of
 from newleaf.core.missions.mission_errors import MalformedMission
 from newleaf.core.missions.ports import Bus, Entry
-from newleaf.core.missions.results import MissionResult, failed, report
+from newleaf.core.missions.results import MissionResult, failed, report, report_malformed
 from newleaf.core.missions.signatures import sequence_of
 from newleaf.core.orders import OVER, Order
 from newleaf.core.records import short_stamp
@@ -60,8 +60,7 @@ class MissionDesk:
             envelope = read_envelope(fields)
         except MalformedMission as error:
             if not entry.is_peeked:
-                await self._bury(bus, entry, str(error.facts["rule"]), error.message)
-                await bus.acknowledge(entry)
+                await self._give_up(bus, entry, error)
             return
         if entry.is_peeked and envelope.mission_kind not in kinds.HEARD_WHILE_PAUSED:
             return
@@ -78,6 +77,14 @@ class MissionDesk:
             return
         if known and judgement.word == judging.KNOWN:
             await self._tell_again(bus, entry, envelope, known)
+        await bus.acknowledge(entry)
+
+    async def _give_up(self, bus: Bus, entry: Entry, error: MalformedMission) -> None:
+        await self._bury(bus, entry, str(error.facts["rule"]), error.message)
+        at = short_stamp(self._doors.now())
+        told = report_malformed(entry.fields, self._receiver.name, at, error)
+        if told:
+            await bus.report(told.as_fields())
         await bus.acknowledge(entry)
 
     async def _receiver_now(self) -> Receiver:

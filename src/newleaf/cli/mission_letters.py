@@ -88,7 +88,7 @@ async def _find(room: RedisRoom, entry: str) -> DeadLetter:
 
 
 def _shown(entry: str, letter: DeadLetter) -> dict[str, Any]:
-    envelope = letter.envelope
+    names = letter.names
     return {
         "id": entry,
         "at": letter.at,
@@ -97,7 +97,7 @@ def _shown(entry: str, letter: DeadLetter) -> dict[str, Any]:
         "reason": letter.reason,
         "stream": letter.stream,
         "entry": letter.entry,
-        "job_id": envelope.job_id if envelope else None,
-        "kind": envelope.mission_kind if envelope else None,
-        "target": envelope.target.text if envelope else None,
+        "job_id": names["job_id"] or None,
+        "kind": names["mission_kind"] or None,
+        "target": names["target"] or None,
     }

@@ -28,6 +28,12 @@ def test_a_mission_then_it_can_be_ordered_once_more_and_nonsense_cannot() -> Non
     assert DeadLetter("p:all", "1-0", "mini-1", "t", "payload", "why", {b"a": b"b"}).envelope is None
 
 
+def test_written_then_who_looks_for_his_own_finds_its_names() -> None:
+    letter = DeadLetter("p:all", "1-0", "mini-1", "t", "unknown_field", "why", MISSION | {b"url": b"x"})
+    found = letter.as_fields()
+    assert (found["job_id"], found["mission_kind"], found["target"]) == ("job-1", "app:resize", "mini-1")
+
+
 def test_t24_too_large_then_its_fields_are_not_carried_on() -> None:
     """threats.md T24"""
     letter = DeadLetter("p:all", "1-0", "mini-1", "t", "too_large", "why", {b"a": b"x" * MAX_BYTES})

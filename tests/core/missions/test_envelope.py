@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from newleaf.core.missions.envelope import MAX_BYTES, Envelope, read_envelope, read_fields, write_payload
+from newleaf.core.missions.envelope import (
+    MAX_BYTES,
+    Envelope,
+    read_envelope,
+    read_fields,
+    read_names,
+    write_payload,
+)
 from newleaf.core.missions.mission_errors import MalformedMission
 
 FIELDS = {
@@ -39,6 +46,7 @@ def test_read_then_every_field_is_there_with_its_default() -> None:
     assert envelope.expires_at - envelope.issued_at == timedelta(days=1)
     assert envelope.issued_at == datetime(2026, 11, 20, 12, tzinfo=UTC)
     assert (envelope.task, envelope.context) == ("resize", {"width": 3})
+    assert envelope.payload == {"task": "resize", "context": {"width": 3}}
     assert (envelope.priority, envelope.timeout_seconds, envelope.max_retries) == (0, 0.0, 3)
 
 
@@ -46,6 +54,13 @@ def test_said_then_it_counts() -> None:
     envelope = read(idempotency_key="k", priority="-7", timeout_seconds="1.5", max_retries="0", signature="s")
     assert (envelope.idempotency_key, envelope.priority, envelope.timeout_seconds) == ("k", -7, 1.5)
     assert (envelope.max_retries, envelope.signature) == (0, "s")
+
+
+@pytest.mark.parametrize("payload", ["{}", '{"task": null, "context": null}', '{"context": {}}'])
+def test_a_payload_that_leaves_something_out_or_null_then_nothing_is_said(payload: str) -> None:
+    envelope = read(payload=payload)
+    assert (envelope.task, envelope.context) == (None, {})
+    assert envelope.payload == {"task": None, "context": {}}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +108,25 @@ def test_t24_too_large_then_it_is_not_even_looked_at() -> None:
     with pytest.raises(MalformedMission) as caught:
         read_fields({b"payload": b"x" * MAX_BYTES})
     assert caught.value.facts["rule"] == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        ({}, ("", "", "", "")),
+        ({b"job_id": b"job-1", b"url": b"x"}, ("job-1", "", "", "")),
+        (
+            {b"job_id": b"j", b"idempotency_key": b"k", b"mission_kind": b"app:x", b"target": b"a = b, c!=d"},
+            ("j", "k", "app:x", "a = b, c!=d"),
+        ),
+        ({b"job_id": b"\xff", b"mission_kind": b"a;b", b"target": b"\x1b[2J"}, ("", "", "", "")),
+        ({b"job_id": b"x" * 129, b"target": b"x" * 256}, ("", "", "", "")),
+    ],
+)
+def test_a_mission_or_not_then_its_names_are_read_as_far_as_they_are_any(
+    entry: dict[bytes, bytes], names: tuple[str, ...]
+) -> None:
+    assert tuple(read_names(entry).values()) == names
 
 
 def test_no_text_then_it_is_refused() -> None:

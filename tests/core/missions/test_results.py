@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from newleaf.core.missions.envelope import read_envelope
+from newleaf.core.missions.mission_errors import MalformedMission
 from newleaf.core.missions.results import (
     FAILED,
     MAX_BYTES,
@@ -17,6 +18,7 @@ from newleaf.core.missions.results import (
     failed,
     read_result,
     report,
+    report_malformed,
     update_result,
 )
 from newleaf.core.records import Result
@@ -109,3 +111,15 @@ def test_published_then_it_is_read_as_it_was() -> None:
 @pytest.mark.parametrize("entry", [{}, {b"\xff": b""}, {b"job_id": b"x", b"result": b"{"}])
 def test_no_newleaf_wrote_it_then_it_is_no_result(entry: dict[bytes, Any]) -> None:
     assert Report.read(entry) is None
+
+
+def test_t26_no_mission_then_the_result_says_which_rule_to_who_can_know_it_by_its_id() -> None:
+    """threats.md T26"""
+    error = MalformedMission(rule="unknown_field", reason="no mission has a field 'url'")
+    entry = {b"job_id": b"job-1", b"target": b"mini-1", b"url": b"x"}
+    told = report_malformed(entry, "mini-1", "t", error)
+    assert told is not None
+    assert (told.job_id, told.idempotency_key, told.target) == ("job-1", "job-1", "mini-1")
+    assert (told.status, told.rule) == (FAILED, "unknown_field")
+    assert "no mission has a field 'url'" in told.error
+    assert report_malformed({b"url": b"x"}, "mini-1", "t", error) is None

@@ -26,11 +26,16 @@ LABELS = {"role": "worker", "zone": "us/east"}
         ("gpu=", False),
         ("gpu!=yes", True),
         ("gpu=yes", False),
+        ("role == worker, zone = us/east", True),
+        ("role=worker, zone != us/east", False),
+        (" role==boss ", False),
     ],
 )
 def test_l37_for_a_host_by_its_name_its_labels_or_for_everybody(text: str, meant: bool) -> None:
     """lessons.md L37, L39"""
-    assert parse_target(text).means("mini-1", LABELS) is meant
+    target = parse_target(text)
+    assert target.means("mini-1", LABELS) is meant
+    assert str(target) == text
 
 
 @pytest.mark.parametrize(("text", "broadcast"), [("mini-1", False), ("*", True), ("role=worker", True)])
@@ -47,7 +52,8 @@ def test_more_than_one_host_may_be_meant_then_it_is_a_broadcast(text: str, broad
         "-mini",
         "role=worker,",
         ",",
-        "role==worker",
+        "role===worker",
+        "role in (worker)",
         "=x",
         "mini-1\n",
         "a=b c",

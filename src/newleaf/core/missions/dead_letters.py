@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from newleaf.core.missions.envelope import MAX_BYTES, Envelope, read_envelope, read_fields
+from newleaf.core.missions.envelope import MAX_BYTES, Envelope, read_envelope, read_fields, read_names
 from newleaf.core.missions.mission_errors import MalformedMission
 
 
@@ -24,12 +24,20 @@ class DeadLetter(Struct, frozen=True):
     fields: Mapping[bytes, bytes] = {}
 
     def as_fields(self) -> dict[str, str]:
-        """What is too large to be a mission is not kept: it would only be carried on."""
+        """With what the mission calls itself beside, for who looks for his own.
+
+        What is too large to be a mission is not kept: it would only be carried on.
+        """
         size = sum(len(name) + len(value) for name, value in self.fields.items())
         kept = self.fields.items() if size <= MAX_BYTES else ()
         coded = {_coded(name): _coded(value) for name, value in kept}
         known = {name: str(getattr(self, name)) for name in self.__struct_fields__ if name != "fields"}
-        return {**known, "fields": msgspec.json.encode(coded).decode()}
+        return {**known, **self.names, "fields": msgspec.json.encode(coded).decode()}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What it calls itself, be it a mission or not."""
+        return read_names(self.fields)
 
     @property
     def envelope(self) -> Envelope | None:

@@ -33,12 +33,15 @@ _ID = r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,127}"
 _KIND = r"[A-Za-z][A-Za-z0-9_.:/-]{0,63}"
 _NUMBER = r"-?[0-9]{1,6}"
 _SECONDS = r"[0-9]{1,8}(?:\.[0-9]{1,6})?"
+_TARGET = r"[A-Za-z0-9._/*=!, -]{1,255}"
+_NAMES = {"job_id": _ID, "idempotency_key": _ID, "mission_kind": _KIND, "target": _TARGET}
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
     """One mission. `timeout_seconds` 0 leaves the limit to the host; an empty `signature` is none.
 
-    `payload` is the text as it was sent; `task` and `context` are what it says.
+    `payload` is what was sent; `task` and `context` are what stands in it. `str(target)` is the target as it
+    was said.
     """
 
     job_id: str
@@ -47,7 +50,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
     target: Target
     issued_at: datetime
     expires_at: datetime
-    payload: str
+    payload: Mapping[str, Any]
     task: Any
     context: Mapping[str, Any]
     priority: int = 0
@@ -76,6 +79,12 @@ def read_fields(entry: Mapping[bytes, bytes]) -> dict[str, str]:
         raise MalformedMission(rule="not_text", reason="it holds what is no UTF-8") from error
 
 
+def read_names(entry: Mapping[bytes, bytes]) -> dict[str, str]:
+    """What an entry calls itself, a mission or not; empty where it does not, or in no such words."""
+    said = {name: entry.get(name.encode(), b"").decode("utf-8", "replace") for name in _NAMES}
+    return {name: text if re.fullmatch(_NAMES[name], text) else "" for name, text in said.items()}
+
+
 def read_envelope(fields: Mapping[str, str]) -> Envelope:
     """The mission that the fields of an entry say. Raises: MalformedMission."""
     unknown = sorted(set(fields) - {*REQUIRED, *OPTIONAL})
@@ -100,7 +109,7 @@ def read_envelope(fields: Mapping[str, str]) -> Envelope:
         max_retries=_retries(fields),
         issued_at=issued_at,
         expires_at=expires_at,
-        payload=fields["payload"],
+        payload=payload,
         task=payload["task"],
         context=payload["context"],
         signature=fields.get("signature", ""),
@@ -141,9 +150,10 @@ def _payload(text: str) -> dict[str, Any]:
         found = msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise MalformedMission(rule="payload", reason="the payload is no JSON") from error
-    if not isinstance(found, dict) or not isinstance(found.get("context", {}), dict):
+    # A publisher that has nothing to say writes null as often as it leaves it out.
+    if not isinstance(found, dict) or not isinstance(found.get("context"), dict | None):
         raise MalformedMission(rule="payload", reason='the payload is no {"task": …, "context": {…}}')
     unknown = sorted(set(found) - {"task", "context"})
     if unknown:
         raise MalformedMission(rule="payload", reason=f"no payload has a field {unknown[0][:40]!r}")
-    return {"task": found.get("task"), "context": found.get("context", {})}
+    return {"task": found.get("task"), "context": found.get("context") or {}}

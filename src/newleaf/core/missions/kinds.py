@@ -31,13 +31,13 @@ PREFIX = "system:"
 
 
 def find_fault(kind: str, context: Mapping[str, Any], branch: str) -> Fault | None:
-    """Why a mission of newleaf's own is not obeyed by a host that follows `branch`."""
+    """Why a host that follows `branch` does not obey a mission of newleaf's own; what is null is not said."""
     unknown = sorted(set(context) - set(FIELDS[kind]))
     if unknown:
         return Fault("unknown_context", f"{kind} takes no {unknown[0][:40]!r}")
-    if "branch" in context and context["branch"] != branch:
+    if context.get("branch") not in (None, branch):
         return Fault("another_branch", "this host follows another branch, and no mission changes that")
-    if "version" in context and not _is_version(context["version"]):
+    if context.get("version") is not None and not _is_version(context["version"]):
         return Fault("bad_version", 'version must be a version like "1.3.0", or a full commit id')
     return None
 

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from newleaf.core.missions.envelope import Envelope
+from newleaf.core.missions.envelope import Envelope, read_names
+from newleaf.core.missions.mission_errors import MalformedMission
 from newleaf.core.releases.channels import parse_version
 from newleaf.core.secrets import mask_text
 
@@ -80,6 +81,24 @@ def report(envelope: Envelope, host: str, at: str, result: MissionResult, rule: 
         result.error or "",
         rule,
         result.result,
+    )
+
+
+def report_malformed(
+    entry: Mapping[bytes, bytes], host: str, at: str, error: MalformedMission
+) -> Report | None:
+    """What it publishes of an entry that is no mission; None where that has no `job_id` to be known by."""
+    names = read_names(entry)
+    if not names["job_id"]:
+        return None
+    names["idempotency_key"] = names["idempotency_key"] or names["job_id"]
+    return Report(
+        **names,
+        host=host,
+        at=at,
+        status=FAILED,
+        error=mask_text(error.message)[:MAX_ERROR],
+        rule=str(error.facts["rule"]),
     )
 
 

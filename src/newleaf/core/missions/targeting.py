@@ -15,7 +15,7 @@ MAX_CHARACTERS = 255
 
 HOST = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._/-]*"
-_CONDITION = rf"(?P<label>{_WORD})(?P<sign>=|!=)(?P<value>[A-Za-z0-9._/-]*)"
+_CONDITION = rf" *(?P<label>{_WORD}) *(?P<sign>==?|!=) *(?P<value>[A-Za-z0-9._/-]*) *"
 
 
 class Condition(Struct, frozen=True):
@@ -36,6 +36,9 @@ class Target(Struct, frozen=True):
     host: str | None = None
     conditions: tuple[Condition, ...] = ()
 
+    def __str__(self) -> str:
+        return self.text
+
     @property
     def is_broadcast(self) -> bool:
         """Whether more than one host may be meant."""
@@ -49,7 +52,7 @@ class Target(Struct, frozen=True):
 
 
 def parse_target(text: str) -> Target:
-    """A host name, `role=worker,zone!=eu`, or `*`. Raises: ValueError."""
+    """A host name, `role=worker, zone!=eu`, or `*`; `==` is `=`. Raises: ValueError."""
     if text == EVERYBODY:
         return Target(text)
     if len(text) <= MAX_CHARACTERS:
@@ -59,6 +62,6 @@ def parse_target(text: str) -> Target:
         if all(found):
             return Target(
                 text,
-                conditions=tuple(Condition(f["label"], f["value"], f["sign"] == "=") for f in found if f),
+                conditions=tuple(Condition(f["label"], f["value"], f["sign"] != "!=") for f in found if f),
             )
     raise ValueError("must be a host's name, labels like role=worker,zone!=eu, or *")
