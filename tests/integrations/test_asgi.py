@@ -69,6 +69,8 @@ def wait(condition: Callable[[], Any]) -> Any:
 def test_status_then_the_record_without_a_secret(host: PretendedHost) -> None:
     with served(HttpDoors(host.doors())) as server:
         reply = server.ask("GET", "/newleaf/status")
+        assert server.ask("GET", "/newleaf/status/").record == reply.record
+        assert server.ask("HEAD", "/newleaf/status").status == 200
     assert (reply.status, reply.record["status"]) == (200, "deployed")
 
 
@@ -76,7 +78,7 @@ def test_status_then_the_record_without_a_secret(host: PretendedHost) -> None:
     ("method", "path", "status"),
     [("POST", "/newleaf/status", 405), ("GET", "/newleaf/update", 405),
      ("GET", "/newleaf/webhook/github", 405), ("GET", "/newleaf/", 404), ("GET", "/", 404),
-     ("GET", "/newleaf/status/", 404), ("GET", "/x/newleaf/status", 404)],
+     ("HEAD", "/newleaf/update", 405), ("GET", "/x/newleaf/status", 404)],
 )  # fmt: skip
 def test_anything_else_then_404_or_405(opened: Served, method: str, path: str, status: int) -> None:
     assert opened.ask(method, path).status == status

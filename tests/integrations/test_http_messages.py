@@ -14,8 +14,10 @@ from newleaf.integrations.http_messages import (
     DRAINED_BYTES,
     MAX_BODY_BYTES,
     Unread,
+    choose,
     header,
     inner_path,
+    last_word,
     live,
     read_body,
     refusal,
@@ -75,18 +77,54 @@ def test_an_answer_then_json_that_no_cache_keeps() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(send_answer(send, refusal(HTTPStatus.TOO_MANY_REQUESTS, "wait", Retry_After="7")))
+    refused = refusal(HTTPStatus.TOO_MANY_REQUESTS, "wait", Retry_After="7")
+    asyncio.run(send_answer({"method": "GET"}, send, refused))
     headers = dict(sent[0]["headers"])
     assert sent[0]["status"] == 429
     assert (headers[b"retry-after"], headers[b"cache-control"]) == (b"7", b"no-store")
     assert int(headers[b"content-length"]) == len(sent[1]["body"])
     assert json.loads(sent[1]["body"]) == {"schema": 1, "error": "wait"}
+    asyncio.run(send_answer({"method": "HEAD"}, send, refused))
+    assert sent[2] == sent[0]
+    assert sent[3]["body"] == b""
+
+
+async def handler(_scope: Any, _receive: Any) -> Any:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "allowed"),
+    [
+        ({"GET": handler}, "GET", None),
+        ({"GET": handler}, "HEAD", None),
+        ({"POST": handler}, "HEAD", "POST"),
+        ({"GET": handler, "POST": handler}, "PUT", "GET, HEAD, POST"),
+    ],
+)
+def test_a_method_then_who_answers_with_it_and_head_is_as_get(
+    known: dict[str, Any], asked: str, allowed: str | None
+) -> None:
+    if allowed is None:
+        assert choose(known, {"method": asked}) is handler
+        return
+    with pytest.raises(Unread) as caught:
+        choose(known, {"method": asked})
+    assert (caught.value.answer.status, caught.value.answer.headers["Allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("path", ["/x/orders/1", "/x/orders/1/"])
+def test_a_path_then_what_it_names(path: str) -> None:
+    assert last_word({"path": path}) == "1"
 
 
 @pytest.mark.parametrize(
     ("path", "root", "found"),
     [
         ("/api/x", "", ("/x", True)),
+        ("/api/x/", "", ("/x", True)),
+        ("/fleet/api/x/", "/fleet", ("/x", True)),
+        ("/api/x//", "", ("/x/", True)),
         ("/api", "", ("/api", False)),
         ("/apix", "", ("/apix", False)),
         ("/fleet/api/x", "/fleet", ("/x", True)),

@@ -40,7 +40,7 @@ class Served:
         request = urllib.request.Request(url, body, named, method=method)
         try:
             with urllib.request.urlopen(request, timeout=20) as found:
-                return Reply(found.status, dict(found.headers), json.loads(found.read()))
+                return Reply(found.status, dict(found.headers), json.loads(found.read() or "{}"))
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read()

@@ -1,7 +1,7 @@
 """The tokens of the operator's endpoint: whose each is, and which of them somebody holds.
 
-Rules: an operator's token orders, a factory's registers the one host that it is bound to, and neither does
-what the other does (threats.md T32). Only hashes are kept: a token is 256 random bits, so its SHA-256 gives
+Rules: an operator's token does everything, a factory's registers the one host that it is bound to, and does
+nothing else (threats.md T32). Only hashes are kept: a token is 256 random bits, so its SHA-256 gives
 nothing away and needs no salt. What is given is hashed, and compared as bytes with every hash there is, in a
 time that says nothing of where they differ (T23).
 """

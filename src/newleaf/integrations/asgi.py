@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,12 +30,15 @@ from newleaf.integrations.http_gate import Gate, too_long
 from newleaf.integrations.http_messages import (
     Answer,
     App,
+    Handler,
     Receive,
     Scope,
     Send,
     Unread,
+    choose,
     header,
     inner_path,
+    last_word,
     live,
     read_body,
     refusal,
@@ -48,8 +51,6 @@ PREFIX = "/newleaf"
 MAX_DELIVERY_CHARACTERS = 100
 MAX_WAIT_SECONDS = 600.0
 _STATUS_OF_EXIT = {0: HTTPStatus.OK, 4: HTTPStatus.ACCEPTED, 5: HTTPStatus.CONFLICT, 6: HTTPStatus.CONFLICT}
-
-Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 
 _log = logging.getLogger("newleaf")
 
@@ -81,7 +82,7 @@ class HttpDoors:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            await send_answer(send, await self._answer(handlers, scope, receive))
+            await send_answer(scope, send, await self._answer(handlers, scope, receive))
 
     async def begin(self) -> None:
         """Takes on what the last process has left; the first request does it, where nobody calls this."""
@@ -113,11 +114,8 @@ class HttpDoors:
     async def _answer(self, handlers: dict[str, Handler] | None, scope: Scope, receive: Receive) -> Answer:
         if handlers is None:
             return refusal(HTTPStatus.NOT_FOUND, "there is nothing here")
-        handler = handlers.get(scope["method"])
-        if handler is None:
-            allowed = ", ".join(handlers)
-            return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "another method is meant", Allow=allowed)
         try:
+            handler = choose(handlers, scope)
             await self.begin()
             return await handler(scope, receive)
         except Unread as error:
@@ -159,7 +157,7 @@ class HttpDoors:
         refused = await self._judge_token(scope)
         if refused:
             return refused
-        order = await self._http.find(str(scope["path"]).rpartition("/")[2])
+        order = await self._http.find(last_word(scope))
         return _told(order) if order else refusal(HTTPStatus.NOT_FOUND, "no such order is known")
 
     async def _judge_token(self, scope: Scope) -> Answer | None:

@@ -16,6 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Work = Callable[[], Awaitable[None]]
+Handler = Callable[[Scope, Receive], Awaitable["Answer"]]
 
 MAX_BODY_BYTES = 1024 * 1024
 DRAINED_BYTES = 4 * MAX_BODY_BYTES
@@ -32,11 +33,11 @@ class Answer(Struct, frozen=True):
 
 
 class Unread(Exception):
-    """A body that cannot be read, and what is answered."""
+    """A request that is not even read, and what is answered."""
 
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
+    def __init__(self, status: HTTPStatus, reason: str, **headers: str) -> None:
         super().__init__(reason)
-        self.answer = refusal(status, reason)
+        self.answer = refusal(status, reason, **headers)
 
 
 def refusal(status: HTTPStatus, reason: str, **headers: str) -> Answer:
@@ -52,14 +53,38 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 def inner_path(scope: Scope, prefix: str) -> tuple[str, bool]:
-    """The path below `prefix`, wherever this is mounted, with the prefix or at it; whether it is there."""
-    path = str(scope["path"])
+    """The path below `prefix`, wherever this is mounted, with the prefix or at it; whether it is there.
+
+    With a slash at its end it is the same path.
+    """
+    path = str(scope["path"]).removesuffix("/")
     root = str(scope.get("root_path", "")).rstrip("/")
     is_mounted = bool(root) and path.startswith(root + "/")
     inner = path[len(root) :] if is_mounted else path
     if inner.startswith(prefix + "/"):
         return inner[len(prefix) :], True
     return inner, is_mounted and root.endswith(prefix)
+
+
+def last_word(scope: Scope) -> str:
+    """What a path names at its end."""
+    return str(scope["path"]).removesuffix("/").rpartition("/")[2]
+
+
+def choose(handlers: Mapping[str, Handler], scope: Scope) -> Handler:
+    """Who answers with this method; HEAD gets what GET would, and `send_answer` keeps the body back.
+
+    Raises: Unread.
+    """
+    method = "GET" if _is_head(scope) else scope["method"]
+    if method not in handlers:
+        allowed = ", ".join(f"{name}, HEAD" if name == "GET" else name for name in handlers)
+        raise Unread(HTTPStatus.METHOD_NOT_ALLOWED, "another method is meant", Allow=allowed)
+    return handlers[method]
+
+
+def _is_head(scope: Scope) -> bool:
+    return bool(scope["method"] == "HEAD")
 
 
 async def live(receive: Receive, send: Send, begin: Work, end: Work) -> None:
@@ -97,7 +122,7 @@ async def read_body(receive: Receive) -> bytes:
     return bytes(body)
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
+async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
     """Sends it, for this one caller and no cache."""
     body = json.dumps(answer.record).encode() + b"\n"
     fixed = {
@@ -107,4 +132,4 @@ async def send_answer(send: Send, answer: Answer) -> None:
     }
     headers = [(name.lower().encode(), value.encode()) for name, value in {**fixed, **answer.headers}.items()]
     await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b"" if _is_head(scope) else body})

@@ -4,8 +4,8 @@
 /api/v1/factory/registrations`, `GET /api/v1/health`, `GET /api/v1/version`, `GET /api/v1/openapi.json`.
 
 Rules: without tokens the endpoint answers 503 and is never open (lessons.md L40); health and version alone
-ask for none, and hold no secret. An operator's token orders and looks, a factory's registers the one host
-that it is bound to, and neither does anything else (threats.md T32). Nothing that a caller sends becomes an
+ask for none, and hold no secret. An operator's token does everything; a factory's registers the one host that
+it is bound to, and nothing else (threats.md T32). Nothing that a caller sends becomes an
 address, a path or an argument (T26). An order is on the bus before it is answered with 202; who orders what
 is in flight is told so (T24, L36).
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -34,12 +33,15 @@ from newleaf.core.ops_tokens import Token, find_token
 from newleaf.integrations.http_gate import Gate, too_long, too_often
 from newleaf.integrations.http_messages import (
     Answer,
+    Handler,
     Receive,
     Scope,
     Send,
     Unread,
+    choose,
     header,
     inner_path,
+    last_word,
     live,
     read_body,
     refusal,
@@ -52,12 +54,10 @@ __all__ = ["OpsApi"]
 PREFIX = "/api/v1"
 ORDERS = "/ops/orders/"
 MAX_ORDERS = 60
-"""That one token may give in a minute; and as many registrations."""
+"""That one token may give in a minute; and as many registrations of each host."""
 HEALTH_SECONDS = 2.0
 RETRY_SECONDS = 5
 DISABLED = "ops API disabled"
-
-Handler = Callable[[Scope, Receive], Awaitable[Answer]]
 
 _log = logging.getLogger("newleaf")
 
@@ -93,7 +93,7 @@ class OpsApi:
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         else:
-            await send_answer(send, await self._answer(scope, receive))
+            await send_answer(scope, send, await self._answer(scope, receive))
 
     async def begin(self) -> None:
         """There is nothing to begin with: the bus is asked when somebody asks for something."""
@@ -106,13 +106,8 @@ class OpsApi:
         handlers = self._find(scope)
         if handlers is None:
             return refusal(HTTPStatus.NOT_FOUND, "there is nothing here")
-        handler = handlers.get(scope["method"])
-        if handler is None:
-            return refusal(
-                HTTPStatus.METHOD_NOT_ALLOWED, "another method is meant", Allow=", ".join(handlers)
-            )
         try:
-            return await handler(scope, receive)
+            return await choose(handlers, scope)(scope, receive)
         except Unread as error:
             return error.answer
         except Unfit as error:
@@ -141,8 +136,8 @@ class OpsApi:
 
     # --- who is let in --------------------------------------------------------------------
 
-    async def _admit(self, scope: Scope, *, operator: bool) -> Admitted:
-        """Lets in who holds a token of the role that is meant (threats.md T23, T32)."""
+    async def _admit(self, scope: Scope, *, factories: bool = False) -> Admitted:
+        """Lets in who holds an operator's token, or, where those are meant too, a factory's (T23, T32)."""
         tokens = await self._gate.read(self._operations.tokens)
         if not tokens:
             return Admitted(refused=refusal(HTTPStatus.SERVICE_UNAVAILABLE, DISABLED))
@@ -154,21 +149,21 @@ class OpsApi:
         refused = self._gate.judge(scope, lambda: token is not None, WWW_Authenticate="Bearer")
         if refused or token is None:
             return Admitted(refused=refused)
-        if token.is_operators is not operator:
-            whose = "an operator's" if token.is_operators else "a factory's"
-            return Admitted(refused=refusal(HTTPStatus.FORBIDDEN, f"this token is {whose}"))
+        if not (token.is_operators or factories):
+            return Admitted(refused=refusal(HTTPStatus.FORBIDDEN, "this token is a factory's"))
         return Admitted(token)
 
-    def _pace(self, token: Token) -> Answer | None:
-        refused = too_often(self._recent, token.id, f"{MAX_ORDERS} in a minute are enough")
+    def _pace(self, token: Token, host: str = "") -> Answer | None:
+        who = f"{token.id} {host}"
+        refused = too_often(self._recent, who, f"{MAX_ORDERS} in a minute are enough")
         if refused is None:
-            self._recent.note(token.id, monotonic())
+            self._recent.note(who, monotonic())
         return refused
 
     # --- orders ---------------------------------------------------------------------------
 
     async def _order(self, scope: Scope, receive: Receive) -> Answer:
-        admitted = await self._admit(scope, operator=True)
+        admitted = await self._admit(scope)
         if admitted.token is None:
             return _of(admitted)
         if not self._headquarters.office.publishes:
@@ -193,10 +188,10 @@ class OpsApi:
         return Answer(HTTPStatus.ACCEPTED, record)
 
     async def _progress(self, scope: Scope, _receive: Receive) -> Answer:
-        admitted = await self._admit(scope, operator=True)
+        admitted = await self._admit(scope)
         if admitted.token is None:
             return _of(admitted)
-        found = await self._headquarters.find(str(scope["path"]).rpartition("/")[2])
+        found = await self._headquarters.find(last_word(scope))
         if found is None:
             return refusal(HTTPStatus.NOT_FOUND, "it is not the last order of any host, nor of all")
         return Answer(HTTPStatus.OK, _progress_record(found, is_over=self._is_over(found)))
@@ -207,14 +202,15 @@ class OpsApi:
     # --- registrations --------------------------------------------------------------------
 
     async def _register(self, scope: Scope, receive: Receive) -> Answer:
-        admitted = await self._admit(scope, operator=False)
+        admitted = await self._admit(scope, factories=True)
         if admitted.token is None:
             return _of(admitted)
         office = self._headquarters.office
         registration = read_registration_of(await read_body(receive), office.app, office.now())
-        if registration.name != admitted.token.host:
+        if admitted.token.host not in (None, registration.name):
             return refusal(HTTPStatus.FORBIDDEN, "this token is bound to another host")
-        refused = self._pace(admitted.token)
+        # Of one token each host's are counted by themselves, and apart from its orders.
+        refused = self._pace(admitted.token, registration.name)
         if refused:
             return refused
         await self._headquarters.register(registration)
@@ -222,7 +218,7 @@ class OpsApi:
         return Answer(HTTPStatus.OK, record)
 
     async def _list(self, scope: Scope, _receive: Receive) -> Answer:
-        admitted = await self._admit(scope, operator=True)
+        admitted = await self._admit(scope)
         if admitted.token is None:
             return _of(admitted)
         fleet = (await self._headquarters.fleet()).as_record()
