@@ -47,6 +47,9 @@ class World:
             lambda: self.happened.append("SIGTERM"),
         )
 
+    def say_restarting(self) -> None:
+        self.happened.append("restarting")
+
     def acknowledge(self) -> None:
         self.happened.append("acknowledged")
 
@@ -93,11 +96,11 @@ def test_a_restart_is_wanted_then_drained_recorded_acknowledged_flushed_and_left
     world.hook("record", lambda: world.happened.append(str(planned_restart.read(world.state, NOW))))
     world.raise_flag()
     happened = world.run()
-    assert happened.pop(2).startswith(
+    assert happened.pop(3).startswith(
         "PlannedRestart(reason='the daemon leaves by itself, with exit code 42'"
     )
     assert happened == [
-        *("hook drain", "hook record", "acknowledged", "hook acknowledge", "hook flush"),
+        *("hook drain", "restarting", "hook record", "acknowledged", "hook acknowledge", "hook flush"),
         *("children ended", "exit 42"),
     ]
 

@@ -151,3 +151,36 @@ def test_a_link_in_its_place_is_replaced_and_its_end_untouched(file: StatusFile,
     file.publish(word())
     assert other.read_text() == "kept"
     assert not (tmp_path / "status.json").is_symlink()
+
+
+def gates(*names: str) -> tuple[Waiting, ...]:
+    return tuple(Waiting(name, "why", START) for name in names)
+
+
+def test_l3_the_daemon_leaves_then_what_waited_for_that_alone_is_restarting(tmp_path: Path) -> None:
+    """lessons.md L3: the new process turns it into `deployed`. Whoever mirrors it is told."""
+    told: list[Any] = []
+    file = StatusFile(tmp_path, lambda: None, told.append)
+    file.publish(word(running=A, waiting_for=gates("restart")))
+    file.say_restarting(START + timedelta(minutes=1))
+    expected = word(status="restarting", timestamp=START + timedelta(minutes=1), waiting_for=())
+    assert file.published() == told[-1] == expected.as_record()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"waiting_for": gates("idle")},
+        {"waiting_for": gates("restart", "window")},
+        {"status": "update_failed", "waiting_for": gates("restart")},
+        None,
+    ],
+)
+def test_the_daemon_leaves_for_something_else_then_the_word_stands(
+    file: StatusFile, said: dict[str, Any] | None
+) -> None:
+    if said is not None:
+        file.publish(word(**said))
+    before = file.published()
+    file.say_restarting(START)
+    assert file.published() == before

@@ -170,6 +170,8 @@ def test_mode_sigterm_then_it_drains_and_signals_itself(tmp_path: Path) -> None:
         keeper.says("told to end")
         wait_until(lambda: keeper.ends == [0])
         assert keeper.output.index("hook flush") < keeper.output.index("told to end")
+        status = deployment.record("status.json")
+        assert (status["status"], status["running"], status["waiting_for"]) == ("restarting", None, [])
 
 
 def test_threaded_daemon_then_the_same(tmp_path: Path) -> None:

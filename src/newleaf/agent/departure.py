@@ -5,9 +5,10 @@ Rules:
    L26, L27, L29). Where nothing would start the daemon again it stays, and says so, once.
 2. Drain: no job runs, of this process or another's, and from then on none begins. `gates.max_wait` is the
    ceiling; until the drain is over the restart can still be called off by taking the flag away.
-3. Record: the planned restart is announced (L31). Acknowledge: whoever waits for an update is answered.
-   Flush: logs and output. The app's own hooks are called in each, in the order in which they were given. Each
-   has a limit of its own, and what fails or hangs is said and left behind.
+3. Record: the planned restart is announced (L31), the status says `restarting` (L3). Acknowledge: whoever
+   waits for an update is answered. Flush: logs and output. The app's own hooks are called in each, in the
+   order in which they were given. Each has a limit of its own, and what fails or hangs is said and left
+   behind.
 4. Leave: `os._exit`, so that nothing hangs it; in mode `sigterm` SIGTERM to itself. Should the event loop
    stand still after the drain, a thread leaves all the same.
 """
@@ -42,7 +43,8 @@ LOOK_SECONDS = 1.0
 DRAIN_LOOK_SECONDS = 0.1
 HOOK_SECONDS = 5.0
 GRACE_SECONDS = 5.0
-"""For newleaf's own parts of leaving, all together."""
+"""For each of newleaf's own parts of leaving."""
+OWN_PARTS = 3
 
 DRAIN, RECORD, ACKNOWLEDGE, FLUSH = STAGES = ("drain", "record", "acknowledge", "flush")
 LEAVING_MODES = ("exit", "sigterm")
@@ -66,6 +68,10 @@ class Own(Protocol):
     @property
     def is_trying(self) -> bool:
         """Whether an attempt of this process runs."""
+        ...
+
+    def say_restarting(self) -> None:
+        """Publishes that the daemon leaves; may take a moment."""
         ...
 
     def acknowledge(self) -> None:
@@ -188,6 +194,8 @@ class Departure(Struct):
         self._watch_over(leaving)
         await self._call(DRAIN)
         self._record(leaving)
+        work = run_in_background(self.own.say_restarting, "newleaf-status")
+        await self._within(GRACE_SECONDS, work, "publishing the status")
         await self._call(RECORD)
         self.own.acknowledge()
         # Whoever was answered goes on in this loop, and may have something to say elsewhere.
@@ -233,7 +241,7 @@ class Departure(Struct):
         """Leaves from a thread when the loop has not done so by the limits of all its parts."""
         if leaving.mode != "exit":
             return
-        seconds = GRACE_SECONDS * 2 + sum(hook.seconds for hook in self.hooks)
+        seconds = GRACE_SECONDS * OWN_PARTS + sum(hook.seconds for hook in self.hooks)
 
         def leave() -> None:
             time.sleep(seconds)

@@ -51,7 +51,7 @@ AnyHook = TypeVar("AnyHook", bound=Hook)
 class Inside(Struct, frozen=True):
     """What is put together from the settings: the loop, how the daemon leaves, and what was started.
 
-    `unfollow` ends what brings the status elsewhere.
+    `unfollow` ends what brings the status elsewhere, `say_restarting` publishes that the daemon leaves.
     """
 
     beside: Beside
@@ -59,6 +59,7 @@ class Inside(Struct, frozen=True):
     looks: Children
     attempts: Children
     unfollow: Callable[[], None] = lambda: None
+    say_restarting: Callable[[], None] = lambda: None
 
 
 class Makes(Protocol):
@@ -362,6 +363,9 @@ class _Own(Struct, frozen=True):
     @property
     def is_trying(self) -> bool:
         return self.inside.beside.is_trying
+
+    def say_restarting(self) -> None:
+        self.inside.say_restarting()
 
     def acknowledge(self) -> None:
         beside = self.inside.beside

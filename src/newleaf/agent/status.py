@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from newleaf.core.errors import CorruptFile
-from newleaf.core.records import AttemptRecord, Status, moment
+from newleaf.core.records import AttemptRecord, Status, moment, short_stamp
 from newleaf.core.release import Release
 from newleaf.system import files
 
@@ -45,6 +45,19 @@ class StatusFile:
             said = record
         self._tell(said)
         return is_new
+
+    def say_restarting(self, now: datetime) -> None:
+        """The daemon leaves: what waited for that alone is `restarting` until a process reports (L3).
+
+        Raises: NewerSchema, DiskFull, StateDirectoryUnwritable.
+        """
+        said = self.published() or {}
+        if said.get("status") != "waiting" or [each["gate"] for each in said["waiting_for"]] != ["restart"]:
+            return
+        record = {**said, "status": "restarting", "timestamp": short_stamp(now), "running": None}
+        record["waiting_for"] = []
+        files.write_record(self._path, record)
+        self._tell(record)
 
     def published(self) -> dict[str, Any] | None:
         """The last word as it was published; None before the first, and when it cannot be read.

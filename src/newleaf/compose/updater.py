@@ -17,6 +17,7 @@ from newleaf.agent.beside import Beside, BesideParts
 from newleaf.agent.children import Children
 from newleaf.agent.departure import Leaving
 from newleaf.agent.embed import Embedded, Inside
+from newleaf.agent.status_mirror import FINISH_SECONDS
 from newleaf.core.settings.fragments import GivenSettings
 
 if TYPE_CHECKING:
@@ -73,15 +74,23 @@ class _Making:
 
         looks, attempts, following = Children(), Children(), Following(say)
         leaving = [Leaving("none")]
+        words: list[Callable[[datetime], None]] = []
 
         def read() -> BesideParts:
             found = host(self, self._given.fragment, _tree())
             leaves = _leaving(found)
             made = parts(found, self._calls(found, leaves, attempts, following), looks, say)
-            leaving[0] = leaves
+            leaving[0], words[:] = leaves, [found.status_file.say_restarting]
             return made
 
-        return Inside(Beside(read, say, read()), lambda: leaving[0], looks, attempts, following.stop)
+        return Inside(
+            Beside(read, say, read()),
+            lambda: leaving[0],
+            looks,
+            attempts,
+            lambda: following.stop(FINISH_SECONDS),
+            lambda: words[0](datetime.now(UTC)),
+        )
 
     def _calls(self, found: Host, leaving: Leaving, attempts: Children, following: Following) -> Calls:
         """Attempts are told what this process was told; a daemon signals itself, when it has drained."""
