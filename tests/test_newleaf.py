@@ -11,6 +11,7 @@ import newleaf
 from newleaf.agent.jobs import busy
 from newleaf.compose import ready
 from newleaf.core.settings.fragments import GivenSettings
+from newleaf.integrations.missions import MissionConsumer, MissionResult
 
 
 def loaded_by(program: str) -> set[str]:
@@ -29,6 +30,7 @@ def test_what_a_daemon_uses_is_there_by_its_name() -> None:
     assert newleaf.ready is ready
     assert newleaf.busy is busy
     assert newleaf.Settings is GivenSettings
+    assert (newleaf.MissionConsumer, newleaf.MissionResult) == (MissionConsumer, MissionResult)
 
 
 def test_every_public_name_can_be_loaded() -> None:

@@ -13,14 +13,30 @@ if TYPE_CHECKING:
     from newleaf.compose.doors import doors
     from newleaf.compose.headquarters import operations
     from newleaf.compose.updater import Updater
+    from newleaf.core.missions.results import MissionResult
     from newleaf.core.settings.fragments import GivenSettings as Settings
+    from newleaf.integrations.missions import MissionConsumer
     from newleaf.system.go import wait_go
     from newleaf.system.inherited_sockets import listen_fds
     from newleaf.system.notify_socket import notify
 
-__all__ = ["Settings", "Updater", "busy", "doors", "listen_fds", "notify", "operations", "ready", "wait_go"]
+__all__ = [
+    "MissionConsumer",
+    "MissionResult",
+    "Settings",
+    "Updater",
+    "busy",
+    "doors",
+    "listen_fds",
+    "notify",
+    "operations",
+    "ready",
+    "wait_go",
+]
 
 _PLACES = {
+    "MissionConsumer": ("newleaf.integrations.missions", "MissionConsumer"),
+    "MissionResult": ("newleaf.core.missions.results", "MissionResult"),
     "Settings": ("newleaf.core.settings.fragments", "GivenSettings"),
     "Updater": ("newleaf.compose.updater", "Updater"),
     "busy": ("newleaf.agent.jobs", "busy"),
