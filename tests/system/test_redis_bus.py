@@ -10,6 +10,7 @@ import pytest
 
 from newleaf.core.missions.mission_errors import BusForgot, BusUnreachable
 from newleaf.core.missions.streams import MAX_ENTRIES, Streams
+from newleaf.system import redis_bus
 from newleaf.system.redis_bus import RedisBus, RedisRoom
 from tests.support.redis_server import ENGINES, RedisServer, serve_redis
 
@@ -128,6 +129,34 @@ def test_published_for_ever_then_a_stream_stays_short(server: RedisServer) -> No
         await bus._call("EVAL", "for i = 1, 12000 do redis.call('XADD', KEYS[1], '*', 'n', i) end", 1, OWN)
         await bus.publish(OWN, {"n": "x"})
         assert MAX_ENTRIES <= await bus._call("XLEN", OWN) < MAX_ENTRIES + 200
+
+    run(server, work)
+
+
+def test_published_for_ever_by_who_trims_nothing_then_a_stream_stays_short_and_what_is_not_done_stays(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lessons.md L39: a pause keeps work."""
+    monkeypatch.setattr(redis_bus, "MAX_ENTRIES", 100)
+    fill = "for i = 1, 1000 do redis.call('XADD', KEYS[1], '*', 'n', i) end"
+
+    async def work(bus: RedisBus) -> None:
+        await bus.enroll(is_known=False)
+        for stream in (OWN, STREAMS.all):
+            await bus._call("EVAL", fill, 1, stream)
+        await bus.retake(60.0)
+        lengths = [await bus._call("XLEN", stream) for stream in (OWN, STREAMS.all)]
+        assert (lengths[0], lengths[1] < 400) == (1000, True)
+        first, *done = [entry for entry in await bus.read(700, 0.0) if entry.stream == OWN]
+        await bus.retake(60.0)
+        assert await bus._call("XLEN", OWN) == 1000, "the first is not done"
+        for entry in (first, *done):
+            await bus.acknowledge(entry)
+        await bus.retake(60.0)
+        assert 300 <= await bus._call("XLEN", OWN) < 500
+        left = [entry.fields[b"n"] for entry in await bus.read(1000, 0.0) if entry.stream == OWN]
+        assert left[-1] == b"1000"
+        assert len(left) == 1000 - 1 - len(done)
 
     run(server, work)
 

@@ -3,7 +3,8 @@
 Rules: every host has a group of its own on everybody's stream, so that all means each (lessons.md L37); a
 group begins at the stream's end the first time only; what was handed out and not acknowledged is kept, and
 handed out again (L39); every failure is one of newleaf's errors, and who calls tries again. Streams are
-trimmed as they grow. Loaded only where a url is configured: redis-py is an extra.
+trimmed as they grow, those that only others publish to by who reads them: of its own stream a host drops
+nothing that is not done. Loaded only where a url is configured: redis-py is an extra.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ class RedisBus(RedisRoom):
         return await self._wait_for(head, ("STREAMS", *self._names, *places), self._names, seconds)
 
     async def retake(self, idle_seconds: float) -> list[Entry]:
+        await self._trim()
         found = []
         for stream in self._names:
             own = {entry.id for entry in await self._own_pending(stream)}
@@ -172,6 +174,13 @@ class RedisBus(RedisRoom):
 
     async def acknowledge(self, entry: Entry) -> None:
         await self._call("XACK", entry.stream, self._group, entry.id)
+
+    async def _trim(self) -> None:
+        await self._call("XTRIM", self.streams.all, "MAXLEN", "~", MAX_ENTRIES)
+        if await self._call("XLEN", self._own) > MAX_ENTRIES:
+            count, oldest, *_ = await self._call("XPENDING", self._own, self._group)
+            first = _text(oldest) if count else await self._last_delivered(self._own)
+            await self._call("XTRIM", self._own, "MINID", "~", first)
 
     async def _claim(self, stream: str, idle_milliseconds: int) -> None:
         """Makes this consumer's what others were handed out long ago, and counts the delivery."""
