@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -215,3 +217,49 @@ def test_job_of_a_killed_process_is_over(state: Path) -> None:
 def prepared(state: Path) -> Path:
     with busy(state_dir=state):
         return state
+
+
+APP = """
+import newleaf
+with newleaf.busy(), newleaf.busy():
+    print("ready", flush=True)
+"""
+
+
+def app_at(folder: Path, name: str) -> Path:
+    (folder / ".git").mkdir(parents=True)
+    (folder / "newleaf.toml").write_text(f'[app]\nname = "{name}"\n')
+    (folder / "daemon.py").write_text(APP)
+    return folder
+
+
+def run_job(app: Path, stands_in: Path, home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(app / "daemon.py")],
+        cwd=stands_in,
+        env={"HOME": str(home), "PATH": ""},
+        timeout=30,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"ready\n"), done.stderr
+
+
+@pytest.mark.parametrize("stands_in", [".", "other"])
+def test_l26_program_that_stands_elsewhere_then_the_lock_is_that_of_its_own_app(
+    tmp_path: Path, stands_in: str
+) -> None:
+    """lessons.md L26: another app's lock would leave its jobs to be cut off."""
+    app = app_at(tmp_path / "app", "mine")
+    app_at(tmp_path / "other", "another")
+    for name in (".mine", ".another"):
+        (tmp_path / name).mkdir(mode=0o700)
+    run_job(app, tmp_path / stands_in, tmp_path)
+    assert [(tmp_path / name / "busy.lock").exists() for name in (".mine", ".another")] == [True, False]
+
+
+def test_developed_and_not_deployed_here_then_a_job_makes_no_state_directory(tmp_path: Path) -> None:
+    """One that is there would have the next `Updater` move a developer's checkout."""
+    app = app_at(tmp_path / "app", "mine")
+    run_job(app, app, tmp_path)
+    assert not (tmp_path / ".mine").exists()

@@ -42,6 +42,12 @@ def test_nothing_is_configured_then_every_door_is_shut(deployment: Deployment) -
     assert (made.state, made.rule) == (deployment.state, Rule())
 
 
+def test_developed_and_not_deployed_here_then_doors_make_no_state_directory(deployment: Deployment) -> None:
+    """One that is there would have the next `Updater` move a developer's checkout."""
+    newleaf.doors()
+    assert not deployment.state.exists()
+
+
 def test_configured_then_open_and_a_secret_is_read_when_it_is_needed(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:

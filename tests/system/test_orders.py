@@ -74,6 +74,17 @@ def test_left_by_a_dead_process_then_claimed_once_by_the_door_it_came_by(tmp_pat
     assert others.claim("telegram", NOON) == []
 
 
+def test_no_state_directory_then_claiming_makes_none_and_an_order_makes_a_private_one(
+    tmp_path: Path,
+) -> None:
+    state = tmp_path / "state"
+    orders = Orders(state)
+    assert orders.claim("telegram", NOON) == []
+    assert not state.exists()
+    assert orders.accept(order())
+    assert state.stat().st_mode & 0o777 == 0o700
+
+
 def test_its_process_lives_then_nobody_claims_it(tmp_path: Path) -> None:
     Orders(tmp_path).accept(order())
     assert Orders(tmp_path).claim("telegram", NOON) == []

@@ -18,25 +18,41 @@ from newleaf.core.job_errors import UpdateInstalling
 from newleaf.system import busy_lock
 from newleaf.system.files import prepare_state_directory
 from newleaf.system.known_apps import known_apps, notes_folder
-from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, current_folder, find_place
+from newleaf.system.place import (
+    STATE_VARIABLE,
+    Selection,
+    Unnamed,
+    current_folder,
+    find_place,
+    find_standing,
+    is_deployed,
+    own_tree,
+)
 
 POLL_SECONDS = 0.02
 
 
 class Busy:
-    """A job, for `with` and for `async with`. One object may be entered again, also while it is entered."""
+    """A job, for `with` and for `async with`. One object may be entered again, also while it is entered.
 
-    def __init__(self, state: Path, job: str = "") -> None:
+    Without `makes` it holds nothing while there is no state directory.
+    """
+
+    def __init__(self, state: Path, job: str = "", *, makes: bool = True) -> None:
         self._state = state
         self._job = job
-        self._entered: list[tuple[AbstractContextManager[int], int]] = []
+        self._makes = makes
+        self._entered: list[tuple[AbstractContextManager[int], int] | None] = []
 
     def __enter__(self) -> None:
         """Begins the job; in a thread that runs an event loop it does not wait.
 
         Raises: UpdateInstalling, StateDirectoryUnsafe, StateDirectoryOnNetwork, StateDirectoryUnwritable.
         """
-        lock, descriptor = self._open()
+        opened = self._open()
+        if opened is None:
+            return
+        lock, descriptor = opened
         try:
             if not busy_lock.try_shared(descriptor):
                 _refuse_in_event_loop()
@@ -49,7 +65,10 @@ class Busy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lock, descriptor = self._entered.pop()
+        entered = self._entered.pop()
+        if entered is None:
+            return
+        lock, descriptor = entered
         busy_lock.forget_job(descriptor)
         lock.__exit__(kind, error, trace)
 
@@ -58,7 +77,10 @@ class Busy:
 
         Raises: StateDirectoryUnsafe, StateDirectoryOnNetwork, StateDirectoryUnwritable.
         """
-        lock, descriptor = self._open()
+        opened = self._open()
+        if opened is None:
+            return
+        lock, descriptor = opened
         try:
             # Whoever holds it is another process: no event of this loop could tell.
             while not busy_lock.try_shared(descriptor):  # noqa: ASYNC110
@@ -73,7 +95,10 @@ class Busy:
     ) -> None:
         self.__exit__(kind, error, trace)
 
-    def _open(self) -> tuple[AbstractContextManager[int], int]:
+    def _open(self) -> tuple[AbstractContextManager[int], int] | None:
+        if not (self._makes or is_deployed(self._state)):
+            self._entered.append(None)
+            return None
         prepare_state_directory(self._state)
         lock = busy_lock.open_shared(self._state)
         return lock, lock.__enter__()
@@ -86,22 +111,34 @@ class Busy:
 def busy(job: str = "", *, state_dir: Path | str | None = None) -> Busy:
     """A job of this app: `with newleaf.busy():` or `async with newleaf.busy("job 17"):`.
 
-    Without `state_dir` the app is found as every verb finds it, by NEWLEAF_STATE_DIR first.
+    Without `state_dir` the app is that of NEWLEAF_STATE_DIR, else that of the tree which this program was
+    started from, else the one that it stands in. On a machine where newleaf does not deploy it, a
+    developer's, nothing is held.
 
-    Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile.
+    Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile, FolderGone.
     """
-    return Busy(Path(state_dir) if state_dir else find_state(Unnamed()), job)
+    if state_dir:
+        return Busy(Path(state_dir), job)
+    return Busy(find_state(Unnamed(), own=True), job, makes=False)
 
 
-def find_state(selection: Selection) -> Path:
-    """The state directory of the app that is meant; its checkout need not be known.
+def find_state(selection: Selection, *, own: bool = False) -> Path:
+    """The state directory of the app that is meant, by `own` this program's; its checkout need not be known.
 
     Raises: AppUnknown, CheckoutUnknown, CheckoutMoved, CorruptFile.
     """
     named = selection.state_dir or os.environ.get(STATE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
-    return find_place(selection, current_folder(), os.environ, lambda: known_apps(notes_folder())).state
+    folder = (_own_app() if own else None) or current_folder()
+    return find_place(selection, folder, os.environ, lambda: known_apps(notes_folder())).state
+
+
+def _own_app() -> Path | None:
+    """The tree of this program, where that is an app's: a daemon may stand in any folder, or in another's."""
+    tree = own_tree()
+    standing = find_standing(tree) if tree else None
+    return tree if standing and (standing.name or standing.state) else None
 
 
 def _refuse_in_event_loop() -> None:

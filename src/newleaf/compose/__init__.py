@@ -7,7 +7,6 @@ asked for, and its modules are loaded then, so that a verb pays for what it uses
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,14 @@ from newleaf.compose.host import Host
 from newleaf.core.settings.fragments import Fragment, Sources
 from newleaf.system import files
 from newleaf.system.configuration import read_sources
-from newleaf.system.place import STATE_VARIABLE, Selection, Unnamed, current_folder, find_place
+from newleaf.system.place import (
+    Selection,
+    Unnamed,
+    current_folder,
+    find_place,
+    is_deployed,
+    own_tree,
+)
 
 if TYPE_CHECKING:
     from newleaf.compose.laid import Laid
@@ -23,20 +29,27 @@ if TYPE_CHECKING:
     from newleaf.core.settings.fragments import GivenSettings
     from newleaf.system.known_apps import KnownApp
 
-__all__ = ["Host", "host", "ready"]
+__all__ = ["Host", "host", "is_deployed", "own_tree", "ready"]
 
 
 def host(
-    selection: Selection, code: Fragment | None = None, folder: Path | None = None, *, of_owner: bool = False
+    selection: Selection,
+    code: Fragment | None = None,
+    folder: Path | None = None,
+    *,
+    of_owner: bool = False,
+    makes: bool = True,
 ) -> Host:
     """The host's side of the app that is meant, standing in `folder` (the current one).
 
-    With `of_owner` root may look at an app of another user's.
+    With `of_owner` root may look at an app of another user's. Without `makes` no state directory is made
+    where there is none: whoever only develops the app gets none by running it.
 
     Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
     """
     place = find_place(selection, folder or current_folder(), os.environ, noted)
-    files.prepare_state_directory(place.state, of_owner=of_owner)
+    if makes or is_deployed(place.state):
+        files.prepare_state_directory(place.state, of_owner=of_owner)
     sources = read_sources(place.app_file, place.host_file, os.environ)
     given = Sources(sources.app, sources.host, code or sources.code, sources.environment)
     return Host(place, given, lay_slots if place.has_slots else lay_in_place)
@@ -99,24 +112,6 @@ def _report(settings: GivenSettings | None, *, launched: bool) -> Release | None
     except OSError as error:
         logging.getLogger("newleaf").warning("not reported as ready: %s", error)
     return None
-
-
-def own_tree() -> Path | None:
-    """The tree that this program was started from.
-
-    Raises: FolderGone.
-    """
-    from newleaf.system.loaded_tree import find_tree
-
-    program = getattr(sys.modules.get("__main__"), "__file__", None)
-    # As it was called first: a program of an environment is known by the release that links to it.
-    ways = [path.parent for path in (Path(program).absolute(), Path(program).resolve())] if program else []
-    return next(filter(None, map(find_tree, [*ways, current_folder()])), None)
-
-
-def is_deployed(state: Path) -> bool:
-    """Whether newleaf deploys the app with this state directory on this machine."""
-    return state.is_dir() or bool(os.environ.get(STATE_VARIABLE))
 
 
 def noted() -> list[KnownApp]:

@@ -57,7 +57,7 @@ def meant(name: str | None = None, settings: GivenSettings | None = None) -> Hos
     given = settings.fragment if settings else Fragment()
     said = given.inputs.get("app.name")
     selection = Unnamed(app=name or (said.value if said else None))
-    return host(selection, given, own_tree() or current_folder())
+    return host(selection, given, own_tree() or current_folder(), makes=False)
 
 
 def doors_of(found: Host, updater: InThisProcess | None = None) -> Doors:

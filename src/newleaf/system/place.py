@@ -8,7 +8,9 @@ the checkout is the one that the state directory remembers, else the one that on
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,7 +30,7 @@ from newleaf.core.errors import (
 from newleaf.core.settings.fragments import APP_FILE, HOST_FILE, raise_problems
 from newleaf.system import files
 from newleaf.system.configuration import read_file
-from newleaf.system.loaded_tree import RELEASE_RECORD
+from newleaf.system.loaded_tree import RELEASE_RECORD, find_tree
 
 if TYPE_CHECKING:
     from newleaf.system.known_apps import KnownApp
@@ -89,6 +91,22 @@ def current_folder() -> Path:
         return Path.cwd()
     except FileNotFoundError as error:
         raise FolderGone from error
+
+
+def own_tree() -> Path | None:
+    """The tree that this program was started from.
+
+    Raises: FolderGone.
+    """
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    # As it was called first: a program of an environment is known by the release that links to it.
+    ways = [path.parent for path in (Path(program).absolute(), Path(program).resolve())] if program else []
+    return next(filter(None, map(find_tree, [*ways, current_folder()])), None)
+
+
+def is_deployed(state: Path) -> bool:
+    """Whether newleaf deploys the app with this state directory on this machine."""
+    return state.is_dir() or bool(os.environ.get(STATE_VARIABLE))
 
 
 def find_place(
