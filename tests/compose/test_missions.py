@@ -18,10 +18,12 @@ from newleaf.core.missions.mission_errors import (
 )
 from newleaf.core.missions.publishing import Wish
 from newleaf.core.missions.signatures import find_fault
+from newleaf.core.records import Waiting
 from newleaf.integrations.missions import MissionConsumer
 from newleaf.system.place import Unnamed
 from tests.support.buses import SECRET, on_bus, write_keys
 from tests.support.deployment import Deployment
+from tests.support.missions import ago
 
 URL = "redis://:canary@127.0.0.1:1/0"
 
@@ -56,6 +58,19 @@ def test_keys_then_an_order_is_signed_by_the_first_or_the_one_that_is_named(
     keys.unlink()
     with pytest.raises(MissionKeysUnusable):
         mission_door(host).keys()
+
+
+def test_l3_the_daemon_leaves_then_the_status_that_waited_for_that_says_restarting(
+    deployment: Deployment,
+) -> None:
+    """lessons.md L3"""
+    on_bus(deployment, URL)
+    host = compose.host(Unnamed())
+    gates = (Waiting("restart", "why", ago()),)
+    waiting = host.unknown_status()._replace(status="waiting", waiting_for=gates)
+    host.status_file.publish(waiting)
+    mission_door(host).say_restarting(ago())
+    assert deployment.record("status.json")["status"] == "restarting"
 
 
 def test_no_keys_then_an_order_is_not_signed(deployment: Deployment) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from newleaf.core.missions.kinds import PAUSE, RESUME, ROLLBACK
 from newleaf.core.missions.mission_errors import MissionKeysUnusable
@@ -525,8 +526,8 @@ def test_priority_then_the_higher_one_of_those_that_wait_goes_first(
 def test_l26_a_restart_is_wanted_then_the_mission_ends_and_none_begins(
     host: PretendedHost, server: RedisServer
 ) -> None:
-    """lessons.md L26: and none is lost."""
-    handler, may_end = Counter(), asyncio.Event()
+    """lessons.md L3, L26: none is lost, and the status says that the daemon leaves."""
+    handler, may_end, said = Counter(), asyncio.Event(), list[object]()
 
     async def wait(_: object) -> MissionResult:
         await may_end.wait()
@@ -536,6 +537,7 @@ def test_l26_a_restart_is_wanted_then_the_mission_ends_and_none_begins(
 
     async def work(hq: Room) -> None:
         made = consumer(host, server.url, [handler], lives=False)
+        made._door = replace(made._door, say_restarting=said.append)
         task = asyncio.ensure_future(made.run())
         await until(lambda: made._is_enrolled)
         orders = [await hq.publish(kind="app:count") for _ in range(3)]
@@ -546,7 +548,7 @@ def test_l26_a_restart_is_wanted_then_the_mission_ends_and_none_begins(
         may_end.set()
         await task
         assert (await hq.report(orders[0])).status == SUCCESS
-        assert handler.done == orders[:1]
+        assert (handler.done, len(said)) == (orders[:1], 1)
         clear_flag(host.state)
         async with running(consumer(host, server.url, [handler])):
             for order in orders[1:]:

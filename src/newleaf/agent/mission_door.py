@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -28,7 +29,7 @@ class MissionDoor(Struct, frozen=True):
 
     `keys` reads the keys as they are now, None where there need be none; `connect` makes the bus, for a
     consumer of a name, and `bus_name` tells it from others; `job` is one that a restart waits for;
-    `handler_seconds` is the host's own limit.
+    `handler_seconds` is the host's own limit; `say_restarting` publishes that the daemon leaves.
     """
 
     receiver: Receiver
@@ -39,3 +40,4 @@ class MissionDoor(Struct, frozen=True):
     app: str = ""
     capabilities: tuple[str, ...] = ()
     handler_seconds: float = 3600.0
+    say_restarting: Callable[[datetime], None] = lambda _: None

@@ -6,7 +6,8 @@ Rules:
 2. A bus that is away, full, or somebody's replica costs nothing but missions: it is tried again, later and
    later. One that was emptied is enrolled at again, from its beginning: what is known is not done twice.
 3. Before the next mission of the app it is looked whether a restart is wanted: then none is begun. With an
-   updater in this process the restart is its matter; without one the run is over, and the daemon may leave.
+   updater in this process the restart is its matter; without one the run is over, the status says so, and the
+   daemon may leave.
 4. A paused host looks for what ends the pause, and reads nothing (lessons.md L39).
 5. It makes itself known all the while, also while a mission or an update is under way (L30).
 """
@@ -42,6 +43,7 @@ from newleaf.core.missions.registration import (
 )
 from newleaf.system import inside_lock
 from newleaf.system.inside_lock import MISSIONS_LOCK
+from newleaf.system.locks import is_update_running
 from newleaf.system.restarts import identify_daemon, read_flag
 
 READ_SECONDS = 2.0
@@ -51,6 +53,7 @@ IDLE_SECONDS = 30.0
 """Whoever was handed something and has asked for nothing since is taken for dead."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 LAST_WORDS_SECONDS = 2.0
+LAST_LOOK_SECONDS = 0.05
 PEEKED = 100
 TWICE = 2
 CONSUMER, ENROLLED = "missions.consumer", "missions.enrolled"
@@ -128,6 +131,8 @@ class Missions:
                 await self._live(bus)
             finally:
                 await bus.close()
+            if self._leave.updater is None and self.restart_requested:
+                await self._say_restarting()
 
     @property
     def _is_over(self) -> bool:
@@ -142,6 +147,19 @@ class Missions:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _say_restarting(self) -> None:
+        """What waited for this process to leave is under way, once the update has said that it waits (L3)."""
+        state, now = self._doors.state, self._doors.now()
+        with contextlib.suppress(NewleafError):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    # It is another process: no event of this loop could tell.
+                    while await run_in_background(  # noqa: ASYNC110
+                        lambda: is_update_running(state), "newleaf-look"
+                    ):
+                        await asyncio.sleep(LAST_LOOK_SECONDS)
+            await run_in_background(lambda: self._door.say_restarting(now), "newleaf-status")
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ def mission_door(found: Host) -> MissionDoor:
 
         return RedisBus(url, Streams(prefix), name, consumer)
 
+    # Loaded now, like all that is used later: after a checkout in place it would be another release's (L25).
+    status, _ = found.status_file, found.mirror
     return MissionDoor(
         receiver,
         connect,
@@ -56,6 +58,7 @@ def mission_door(found: Host) -> MissionDoor:
         _keys(found),
         settings.app.name,
         settings.fleet.capabilities,
+        say_restarting=status.say_restarting,
     )
 
 
