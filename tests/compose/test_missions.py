@@ -28,6 +28,12 @@ from tests.support.missions import ago
 URL = "redis://:canary@127.0.0.1:1/0"
 
 
+@pytest.fixture(autouse=True)
+def stands_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of the tests was started from newleaf's own tree."""
+    monkeypatch.setattr(compose, "own_tree", lambda: None)
+
+
 def test_settings_then_the_receiver_is_what_they_say(deployment: Deployment) -> None:
     on_bus(deployment, URL, 'labels = { role = "worker" }\ncapabilities = ["gpu"]\n')
     door = mission_door(compose.host(Unnamed()))
