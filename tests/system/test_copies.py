@@ -11,6 +11,7 @@ import pytest
 
 from newleaf.system import copies, files
 from tests.support.kills import run_killed_at
+from tests.support.other_disks import other_disk
 
 
 @pytest.fixture
@@ -20,17 +21,6 @@ def source(tmp_path: Path) -> Path:
     path.chmod(0o640)
     os.utime(path, ns=(1_000_000_000, 2_000_000_001))
     return path
-
-
-def other_disk(folder: Path) -> Path:
-    """A folder on another filesystem than `folder`."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == folder.stat().st_dev:
-        pytest.skip("one filesystem only")
-    made = memory / f"newleaf-test-{os.getpid()}-{folder.name}"
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
-    return made
 
 
 def test_a_copy_has_the_bytes_and_the_metadata(source: Path, tmp_path: Path) -> None:
@@ -114,12 +104,9 @@ def test_keeping_gives_the_same_file_a_second_name(source: Path, tmp_path: Path)
 
 
 def test_keeping_on_another_disk_makes_a_copy(source: Path, tmp_path: Path) -> None:
-    far = other_disk(tmp_path)
-    try:
+    with other_disk(tmp_path) as far:
         copies.keep_file(source, far / "kept")
         assert (far / "kept").read_bytes() == source.read_bytes()
-    finally:
-        shutil.rmtree(far)
 
 
 def make_tree(folder: Path) -> None:
@@ -144,8 +131,7 @@ def test_a_folder_is_moved_whole(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_moved_to_another_disk_and_again_after_any_kill(tmp_path: Path) -> None:
-    far = other_disk(tmp_path)
-    try:
+    with other_disk(tmp_path) as far:
         for event in range(1, 30):
             shutil.rmtree(tmp_path / "tree", ignore_errors=True)
             shutil.rmtree(far / "moved", ignore_errors=True)
@@ -157,8 +143,6 @@ def test_a_folder_is_moved_to_another_disk_and_again_after_any_kill(tmp_path: Pa
                 break
         assert event > 5
         assert not (tmp_path / "tree").exists()
-    finally:
-        shutil.rmtree(far)
 
 
 def test_same_content_is_told_from_other_content(source: Path, tmp_path: Path) -> None:
@@ -178,12 +162,9 @@ def test_whether_blocks_are_shared_is_found_out_by_trying(source: Path, tmp_path
 
 
 def test_blocks_are_never_shared_across_disks(source: Path, tmp_path: Path) -> None:
-    far = other_disk(tmp_path)
-    try:
+    with other_disk(tmp_path) as far:
         assert not copies.can_share_blocks(source, far)
         assert list(far.iterdir()) == []
-    finally:
-        shutil.rmtree(far)
 
 
 def test_a_copy_is_synced_before_it_takes_its_place(

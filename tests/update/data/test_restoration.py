@@ -19,6 +19,7 @@ from newleaf.update.data.restoration import Restored, put_back, restore
 from newleaf.update.data.snapshots import Snapshot
 from tests.support.data import DataApp, dump, fill, look, run_sql, spoil
 from tests.support.kills import run_killed_at
+from tests.support.other_disks import other_disk
 
 
 @pytest.fixture
@@ -165,12 +166,7 @@ def test_sockets_and_pipes_stay(app: DataApp, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_goes_to_another_disk_and_back(app: DataApp, tmp_path: Path) -> None:
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("one filesystem only")
-    far = memory / f"newleaf-{os.getpid()}-{tmp_path.name}"
-    far.mkdir()
-    try:
+    with other_disk(tmp_path) as far:
         fill(far)
         before = look(far)
         taken = app.take(str(far))
@@ -178,8 +174,6 @@ def test_a_file_goes_to_another_disk_and_back(app: DataApp, tmp_path: Path) -> N
         put_back(taken)
         assert look(far) == before
         assert (aside_of(app, taken, far) / "added" / "file").read_text() == "new"
-    finally:
-        subprocess.run(["rm", "-rf", far], check=True)
 
 
 # --- databases in use -------------------------------------------------------------------
