@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +41,15 @@ def signed(key: MissionKey, **changed: str) -> dict[str, str]:
 def test_signed_then_it_counts_and_says_its_key_and_number() -> None:
     assert fault(signed(HQ)) is None
     assert sequence_of(read_envelope(signed(HQ))) == ("hq", 17)
+
+
+def test_the_page_signs_an_entry_then_it_is_signed_so_here() -> None:
+    page = (Path(__file__).parents[3] / "docs/explanation/missions.md").read_text()
+    text, said = re.findall(r"^    (\[\"newleaf mission 1\".*)$|is signed `(\S+)`", page, re.MULTILINE)
+    _, prefix, key, number, fields = json.loads(text[0])
+    secret = re.findall(r"With the secret `(\S+)`", page)[0].encode()
+    assert sign(fields, prefix, MissionKey(key, secret), number) == said[1]
+    assert json.dumps(json.loads(text[0]), sort_keys=True) == text[0]
 
 
 @pytest.mark.parametrize(
