@@ -165,6 +165,17 @@ def test_an_update_that_waits_in_vain_says_so_and_is_not_confirmed(host: Simulat
     assert host.calls.count("restart") == 1
 
 
+def test_an_update_that_waits_in_vain_for_the_daemon_to_leave_leaves_the_restart_owed(
+    host: SimulatedHost,
+) -> None:
+    host.mode, host.daemon = "exit", True
+    assert host.transaction().update(Request(wait_seconds=0.01)).outcome == "waiting"
+    again = host.transaction().update(REQUEST)
+    assert (again.outcome, again.waiting_for[0].gate) == ("waiting", "restart"), "the old process still runs"
+    host.daemon = False
+    assert host.transaction().update(REQUEST).outcome == "updated"
+
+
 def test_after_the_restart_running_is_unknown_until_a_process_reports(host: SimulatedHost) -> None:
     """lessons.md L1"""
     host.reported = release_of("a")

@@ -319,7 +319,8 @@ class Attempt:
         seconds = self._request.wait_seconds
         if not seconds:
             return self._done(restarted, confirmed=True if self._has_reported() else None)
-        if self._state is not State.CONFIRM:
+        if self._state is not State.CONFIRM and not restarted.owed:
+            # While the old process has yet to leave, the next update must still find the restart owed.
             self._parts.journal.append(State.CONFIRM)
         began = time.monotonic()
         if self._parts.restarts.await_report(self._account.record, seconds):
