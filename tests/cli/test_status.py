@@ -341,4 +341,4 @@ def test_a_failure_without_a_word_is_described_all_the_same() -> None:
     }
     failure = {"outcome": "failed", "at": "t", "errors": [{"code": "c", "message": "m", "cure": "do it"}]}
     lines = list(describe_why({**reasons, "last_failure": failure}))
-    assert lines[-3:] == ["  last failure: failed at t, to ", "    c: m", "      do it"]
+    assert lines[-3:] == ["  last failure: failed at t", "    c: m", "      do it"]

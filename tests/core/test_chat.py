@@ -145,7 +145,7 @@ def test_why_then_every_gate_denial_and_the_last_failure() -> None:
         "idle waits since noon: a job runs",
         "window holds: always",
         "denied: bbbbbbbbb since noon: unhealthy",
-        "last failure: failed at noon, to ",
+        "last failure: failed at noon",
         "x: y",
     ]
 

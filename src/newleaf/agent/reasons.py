@@ -14,12 +14,31 @@ from newleaf.core.states import State
 from newleaf.system.planned_restart import PlannedRestart
 from newleaf.update.history import Entry
 
+_FAILURES = {"update_failed": "failed", "stale": "failed", "inconsistent": "inconsistent"}
+"""Status words of a failure, and the outcome that each stands for."""
+
+
+def failure_without_attempt(published: Mapping[str, Any] | None) -> Entry | None:
+    """The failure that is published and is no attempt's (of an update that could not begin one, of a start).
+
+    It has no line in the history; nothing was published after it, so that it is the newest.
+    """
+    record = published or {}
+    word = str(record.get("status"))
+    if word not in _FAILURES or record.get("attempt") or not record.get("error"):
+        return None
+    error = {"code": word, "message": record["error"]}
+    return Entry({"outcome": _FAILURES[word], "at": record["timestamp"], "to": None, "errors": [error]})
+
 
 class Reasons(Struct, frozen=True):
-    """What may hold an update back on this host."""
+    """What may hold an update back on this host.
+
+    `restart_owed` is what the restart of an open attempt was last found to wait for.
+    """
 
     attempt: AttemptRecord | None
-    gates: tuple[GateReport, ...]
+    surveyed: tuple[GateReport, ...]
     since: Mapping[str, datetime]
     suspended: str | None
     pin: str | None
@@ -45,6 +64,14 @@ class Reasons(Struct, frozen=True):
         }
 
     @property
+    def gates(self) -> tuple[GateReport, ...]:
+        """Every gate as it stands; the one that a restart waits at is not said to hold."""
+        if not (self.restart_owed and self.attempt and self.attempt.is_open):
+            return self.surveyed
+        owed = GateReport("restart", False, self.restart_owed)
+        return tuple(owed if each.gate == "restart" and each.holds else each for each in self.surveyed)
+
+    @property
     def summary(self) -> str:
         """The first thing that stands in the way, in a sentence."""
         held = [report for report in self.gates if not report.holds]
@@ -54,12 +81,14 @@ class Reasons(Struct, frozen=True):
             return self.suspended
         if self.attempt and self.attempt.is_open:
             return self._owed(self.attempt, held)
-        if self.last_failure and self.last_failure.target:
-            name, outcome = self.last_failure.target.name, self.last_failure.outcome
-            return f"the last attempt, to {name}, ended {outcome}"
+        if self.last_failure:
+            return _ended(self.last_failure)
         if held:
             gates = _listed(report.gate for report in held)
             return f"nothing is owed; an update would wait for {gates} now"
+        if self.denied:
+            commits = _listed(commit[:9] for commit in self.denied)
+            return f"nothing is owed; denied on this host: {commits}"
         return "nothing is owed, and nothing stands in the way of an update"
 
     def _owed(self, attempt: AttemptRecord, held: list[GateReport]) -> str:
@@ -88,6 +117,13 @@ class Reasons(Struct, frozen=True):
             "reason": report.reason,
             "since": short_stamp(since) if since and not report.holds else None,
         }
+
+
+def _ended(failure: Entry) -> str:
+    if failure.target:
+        return f"the last attempt, to {failure.target.name}, ended {failure.outcome}"
+    errors = failure.line.get("errors") or [{}]
+    return f"the last failure was of no attempt: {errors[0].get('message', failure.outcome)}"
 
 
 def _listed(gates: Iterable[str]) -> str:

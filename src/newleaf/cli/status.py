@@ -75,13 +75,14 @@ def status_of(host: Host) -> dict[str, Any]:
 
 def gather_reasons(host: Host) -> Reasons:
     """Everything that may hold an update back."""
-    from newleaf.agent.reasons import Reasons
+    from newleaf.agent.reasons import Reasons, failure_without_attempt
     from newleaf.compose.host import now
     from newleaf.compose.parts import HostParts
 
     owed, settings, status = host.journal().open_attempt, host.settings, host.status_file
     target = owed.target if owed else host.layout.live()
-    waiting = (status.published() or {}).get("waiting_for", [])
+    published = status.published()
+    waiting = (published or {}).get("waiting_for", [])
     return Reasons(
         owed,
         HostParts(host).gates.survey(target, owed.at(State.WAIT) if owed else None),
@@ -90,7 +91,7 @@ def gather_reasons(host: Host) -> Reasons:
         host.decisions.pin or settings.deployment.pin,
         update_owner(host.state),
         host.decisions.denied,
-        host.history.last_failure(),
+        failure_without_attempt(published) or host.history.last_failure(),
         next((entry["reason"] for entry in waiting if entry["gate"] == "restart"), None),
         planned_restart.read(host.state, now()),
     )
@@ -134,7 +135,8 @@ def describe_why(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"  denied     {commit[:12]} since {entry.get('when')}: {entry.get('why')}"
     failure = record["last_failure"]
     if failure:
-        yield f"  last failure: {failure['outcome']} at {failure['at']}, to {name(failure.get('to'))}"
+        to = f", to {name(failure['to'])}" if failure.get("to") else ""
+        yield f"  last failure: {failure['outcome']} at {failure['at']}{to}"
         for error in failure.get("errors") or ():
             yield f"    {error.get('code')}: {error.get('message')}"
             if error.get("cure"):

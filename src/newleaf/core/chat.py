@@ -114,7 +114,8 @@ def _why(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"denied: {commit[:9]} since {entry.get('when')}: {entry.get('why')}"
     failure = record.get("last_failure")
     if failure:
-        yield f"last failure: {failure['outcome']} at {failure['at']}, to {_name(failure.get('to'))}"
+        to = f", to {_name(failure['to'])}" if failure.get("to") else ""
+        yield f"last failure: {failure['outcome']} at {failure['at']}{to}"
         yield from _errors(failure)
 
 
