@@ -118,7 +118,7 @@ def test_no_verb_is_answered_with_the_help_and_is_wrong_use(terminal: Terminal) 
         (["--json", "allow"], "Missing argument 'COMMIT'"),
         (["status", "extra", "--json"], "unexpected extra argument"),
         (["update", "--to", "--json", "--wait"], "requires an argument"),
-        (["update", "--wait", "soon", "--json"], "'soon' is not a valid float"),
+        (["update", "--wait", "soon", "--json"], "'soon' is no number of seconds"),
         (["history", "-n", "0", "--json"], "0 is not in the range"),
         (["status", "--config", "/nonexistent.toml", "--json"], "does not exist"),
     ],

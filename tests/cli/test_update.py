@@ -96,8 +96,11 @@ def test_to_names_the_release_of_this_attempt(host: Deployment, terminal: Termin
     start = host.checkout.id_of("HEAD~1")
     assert terminal.run("update", "--to", start).record["to"]["commit"] == start
     answer = terminal.run("update", "--to", "9.9.9")
-    assert answer.outcome != "updated"
-    assert "9.9.9" in str(answer.record)
+    assert answer.outcome == "failed"
+    (error,) = answer.record["errors"]
+    assert "9.9.9" in error["message"]
+    assert "pinned" not in error["message"], "nothing is"
+    assert "name another version" in error["cure"]
 
 
 @pytest.mark.parametrize("branch", ["-x", "a..b", "refs/heads/main:evil", "main main", "a~1", ""])
@@ -118,6 +121,17 @@ def test_a_branch_is_for_one_attempt_and_changes_no_setting(host: Deployment, te
     assert terminal.run("update", "--branch", "side").record["to"]["commit"] == commit
     shown = terminal.run("config").record
     assert "side" not in str(shown)
+    (error,) = terminal.run("update", "--branch", "none").record["errors"]
+    assert "--branch" in error["cure"]
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "soon", "10m", " "])
+def test_a_wait_that_is_no_number_of_seconds_is_named_with_one_that_is(
+    host: Deployment, terminal: Terminal, seconds: str
+) -> None:
+    code, _, errors = terminal.text("update", f"--wait={seconds}")
+    assert code == 2
+    assert "is no number of seconds, such as 30" in errors
 
 
 def test_a_lock_that_is_held_is_named_and_never_waited_for(host: Deployment, terminal: Terminal) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.errors import NoSnapshot, NoWayBack, UsageError
+from newleaf.core.errors import AlreadyHere, NoSnapshot, NoWayBack, UsageError
 from newleaf.core.records import Waiting
 from newleaf.core.requests import Request
 from tests.support.simulated_host import (
@@ -99,6 +99,12 @@ def test_rollback_prefers_the_last_confirmed_release(host: SimulatedHost) -> Non
 def test_rollback_with_nowhere_to_go_says_so(host: SimulatedHost) -> None:
     with pytest.raises(NoWayBack):
         host.transaction().rollback(REQUEST, with_data=False)
+
+
+def test_a_rollback_to_what_is_here_says_that_it_is(host: SimulatedHost) -> None:
+    host.target = host.live_release
+    with pytest.raises(AlreadyHere):
+        host.transaction().rollback(Request(to="1.0.0"), with_data=False)
 
 
 def test_rollback_restores_data_only_when_asked(host: SimulatedHost) -> None:

@@ -31,13 +31,16 @@ _SENTENCES = {
 _COLOURS = {"updated": "green", "ok": "green", "up_to_date": "green", "waiting": "yellow", "held": "yellow"}
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds, which is a number."""
+class Seconds(click.types.StringParamType):
+    """A number of seconds, such as 30 or 0.5."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value} is no number of seconds", param, ctx)
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not seconds >= 0:
+            self.fail(f"{value!r} is no number of seconds, such as 30 or 0.5", param, ctx)
         return seconds
 
 
@@ -46,7 +49,7 @@ class Seconds(click.FloatRange):
 @click.option("--now", is_flag=True, help="Skip the window, age and cooldown gates.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 @click.option("--branch", metavar="B", help="Another branch, for this one attempt.")
-@click.option("--wait", metavar="SECONDS", type=Seconds(0), default=0.0, help="Wait for the report.")
+@click.option("--wait", metavar="SECONDS", type=Seconds(), default=0.0, help="Wait for the report.")
 @click.option("--force-busy", is_flag=True, help="Skip the idle gate too: running jobs may be cut off.")
 @click.option("--origin", type=click.Choice(ORIGINS), default=BY_HAND, hidden=True)
 @pass_invocation
@@ -80,7 +83,7 @@ def update(
 @click.option("--to", metavar="COMMIT", help="This release instead of the last confirmed one.")
 @click.option("--data", is_flag=True, help="Restore the declared data too, as it was before the update.")
 @click.option("--force-busy", is_flag=True, help="Skip the idle gate: running jobs may be cut off.")
-@click.option("--wait", metavar="SECONDS", type=Seconds(0), default=0.0, help="Wait for the report.")
+@click.option("--wait", metavar="SECONDS", type=Seconds(), default=0.0, help="Wait for the report.")
 @pass_invocation
 def rollback(invocation: Invocation, to: str | None, data: bool, force_busy: bool, wait: float) -> int:
     """Goes back, and denies the release that is left, so that no poll brings it again."""

@@ -263,6 +263,13 @@ class NoWayBack(UsageError):
     cure = "name one: newleaf rollback --to COMMIT"
 
 
+class AlreadyHere(UsageError):
+    """{name} is what is here already"""
+
+    code = "already_here"
+    cure = "`newleaf history` lists what was here before: newleaf rollback --to COMMIT"
+
+
 class LeftByHand(FailedError):
     """undone by `newleaf rollback` before it had arrived"""
 

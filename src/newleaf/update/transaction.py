@@ -12,7 +12,14 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from newleaf.core.decide import Decision, decide
-from newleaf.core.errors import InconsistentError, NewleafError, NoSnapshot, NoWayBack, UsageError
+from newleaf.core.errors import (
+    AlreadyHere,
+    InconsistentError,
+    NewleafError,
+    NoSnapshot,
+    NoWayBack,
+    UsageError,
+)
 from newleaf.core.records import AttemptRecord, Result, Status, StepReport
 from newleaf.core.release import Release
 from newleaf.core.requests import Request
@@ -88,7 +95,7 @@ class Transaction(Struct):
 
         An update that was killed while it changed the live tree is undone, which is the way back unless
         another one is named.
-        Raises: NoWayBack, NoSnapshot, and what resolving gives reason to.
+        Raises: NoWayBack, AlreadyHere, NoSnapshot, and what resolving gives reason to.
         """
         Account(self.parts).tell_end()
         return self._tidied(self._roll_back(request, with_data=with_data))
@@ -101,7 +108,8 @@ class Transaction(Struct):
         snapshot = {"snapshot": self._snapshot_of(live)} if with_data else {}
         to = self._way_back(request, live)
         if to is None or to.commit == live.commit:
-            raise NoWayBack
+            # What was named exists, or resolving had raised: then it is what is here.
+            raise AlreadyHere(name=live.name) if request.to else NoWayBack
         self._close_open_attempt()
         return self._begin(live, to, State.FETCH, request, kind=ROLLBACK, sideways=True, **snapshot)
 

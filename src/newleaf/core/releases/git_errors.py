@@ -135,7 +135,10 @@ class NotDescendant(RefusedError):
     """the target {target} does not descend from {start}, which is checked out"""
 
     code = "not_descendant"
-    cure = "the remote's history was rewritten; if that is meant: newleaf update --to {target}"
+    cure = (
+        "the remote's history was rewritten, or another branch is checked out here; "
+        "if that is meant: newleaf update --to {target}"
+    )
 
 
 class DirtyTree(RefusedError):

@@ -28,10 +28,10 @@ class RemoteLacks(FailedError):
 
 
 class PinMissing(RemoteLacks):
-    """the remote has no tag for the pinned version {version} (looked for {prefix}{version})"""
+    """the remote has no tag for the version {version} (looked for {prefix}{version})"""
 
     code = "pin_missing"
-    cure = "push the tag, or go back to the channel with newleaf unpin"
+    cure = "push the tag, or name another version; where it is pinned, `newleaf unpin` returns to the channel"
 
 
 class NothingPublished(RemoteLacks):
@@ -45,7 +45,7 @@ class BranchMissing(RemoteLacks):
     """the remote has no branch {branch}"""
 
     code = "branch_missing"
-    cure = "set source.branch in host.toml to a branch that it has"
+    cure = "name a branch that it has, with --branch, or as source.branch in host.toml"
 
 
 # --- calls over HTTP --------------------------------------------------------------------
