@@ -40,14 +40,20 @@ class Shelf:
         return top
 
     def of(
-        self, letter: str, inner: str = ".", version: str | None = "1.0.0", **update: Any
+        self,
+        letter: str,
+        inner: str = ".",
+        version: str | None = "1.0.0",
+        *,
+        is_run: bool = False,
+        **update: Any,
     ) -> SlotEnvironment:
         """The environment of a release, as a process of its own sees it."""
         top = self.state / "releases" / (letter * 40)
         slot = Slot(top, top if inner == "." else top / inner, letter * 40, version)
         surroundings = Surroundings(Runner(), self.app.host.environ)
         return SlotEnvironment(
-            slot, Update(**update), surroundings, self.envs, self.state / "current" / ".venv"
+            slot, Update(**update), surroundings, self.envs, self.state / "current" / ".venv", is_run
         )
 
     def installed(self, letter: str, said: list[str], **how: Any) -> Path:

@@ -107,7 +107,9 @@ class SlotsLaid:
         commit = release.commit
         slot = Slot(self.places.folder(commit), self.folder(commit), commit, release.version)
         live = self._host.folder / ".venv"
-        return SlotEnvironment(slot, settings.update, self._host.surroundings, self.places.environments, live)
+        around, environments = self._host.surroundings, self.places.environments
+        is_run = any(".venv" in Path(word).parts for word in settings.app.command or ())
+        return SlotEnvironment(slot, settings.update, around, environments, live, is_run)
 
     def steps(self, settings: Settings) -> tuple[str, ...]:
         """Dependencies are installed beside the live release, so that only migrations are left."""

@@ -233,6 +233,19 @@ def test_nothing_to_install_or_not_newleafs_to_install_then_there_is_no_link(
     assert shelf.environments() == []
 
 
+def test_no_package_is_asked_for_and_the_daemon_is_started_out_of_it_then_there_is_an_empty_one(
+    app: App, shelf: Shelf, said: list[str]
+) -> None:
+    app.write("pyproject.toml", '[project]\nname = "sessions"\nversion = "1.0.0"\n')
+    (app.folder / "uv.lock").unlink()
+    for letter in "ab":
+        shelf.release(letter)
+    first = shelf.installed("a", said, is_run=True)
+    assert shelf.installed("b", said, is_run=True) == first
+    assert shelf.record("a")["environment"] == first.name
+    assert shelf.python("a", "import sys; print(sys.prefix != sys.base_prefix)") == "True"
+
+
 # --- per release ------------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ class Installer(Struct):
         self.run(self.needs.installer, self.needs.update.install)
 
     def make_environment(self, environment: Path) -> None:
-        """Makes an empty environment with a Python of this host, with pip where that Python has one to give.
+        """Makes an empty environment with a Python of this host, with pip where it is needed and to be had.
 
         Raises: InstallFailed, PythonMissing, DiskFull.
         """
@@ -82,7 +82,9 @@ class Installer(Struct):
         requires = needs.manifest.requires_python
         python = self.surroundings.base_python(needs.folder, needs.python_wish, requires)
         self.on_line(f"making {environment} with Python {python.version} ({python.base})")
-        argv = [str(python.base), "-m", "venv", *([] if python.has_ensurepip else ["--without-pip"])]
+        # To bring pip along takes seconds.
+        has_pip = python.has_ensurepip and needs.has_packages
+        argv = [str(python.base), "-m", "venv", *([] if has_pip else ["--without-pip"])]
         self.run("python -m venv", [*argv, str(environment)])
 
     def pip_install(self, python: Python) -> None:
@@ -90,6 +92,8 @@ class Installer(Struct):
 
         Raises: InstallFailed, DiskFull.
         """
+        if not self.needs.has_packages:
+            return
         pip = [*self._pip(python), "install", "--progress-bar=off"]
         with tempfile.TemporaryDirectory(prefix="newleaf-") as folder:
             plain = Path(folder) / "requirements.txt"

@@ -87,6 +87,11 @@ class Needs(Struct, frozen=True, dict=True):
         asked = self.update.install_project
         return self.manifest.is_buildable if asked == "auto" else asked
 
+    @property
+    def has_packages(self) -> bool:
+        """Whether anything at all is to be installed."""
+        return bool(self.lock or self.requirements or self.installs_project or self.plain)
+
     @cached_property
     def local(self) -> tuple[LocalPackage, ...]:
         """The packages of the lock that lie in the tree and are installed."""
@@ -160,9 +165,12 @@ class Needs(Struct, frozen=True, dict=True):
         return (*found, *(line.strip() for line in lines if _LOCAL_LINE.match(line)))
 
 
-def read_needs(folder: Path, update: Update, commit: str, *, has_uv: bool) -> Needs:
+def read_needs(
+    folder: Path, update: Update, commit: str, *, has_uv: bool, must_have_one: bool = False
+) -> Needs:
     """What the tree in `folder` asks for.
 
+    With `must_have_one`, a tree that asks for no package asks for an environment without any.
     Raises: ManifestUnreadable.
     """
     if update.install == "none":
@@ -178,7 +186,7 @@ def read_needs(folder: Path, update: Update, commit: str, *, has_uv: bool) -> Ne
     wish = _python_wish(folder, lock)
     kind = Kind.UV if lock and has_uv else Kind.PIP
     needs = Needs(kind, folder, update, commit, manifest, lock, requirements, wish)
-    something = lock or requirements or needs.installs_project or needs.plain or _only_program(needs)
+    something = needs.has_packages or _only_program(needs) or must_have_one
     return needs if something else Needs(Kind.NOBODY, folder, update, commit)
 
 

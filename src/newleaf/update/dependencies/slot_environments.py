@@ -7,9 +7,10 @@ Rules:
 - It is built under its own name, because programs in it name their place, and counts from when its mark
   says that it is whole; what a kill left unfinished is removed. Afterwards it is never changed: a damaged
   one stays for who uses it, and another is built beside it.
-- `.venv` of the release leads to it, and the release's record names it.
 - A new one gets the interpreter of the live one, where both ask for the same: looking for one anew can
   take longer than all the rest, through a version manager's shim. The host's own UV_PYTHON wins.
+- `.venv` of the release leads to it, and the release's record names it. An app that is started out of `.venv`
+  has one even where it needs no package.
 - An app that installs with its own command has a `.venv` of its own in each release.
 """
 
@@ -60,6 +61,7 @@ class SlotEnvironment(Struct, frozen=True):
     """The environment of `slot`, among those in `envs`.
 
     `update` are the settings of that release; `live` is the `.venv` of the live one, to tell what changed.
+    `is_run` says that the daemon is started out of `.venv`: then there is one, packages or not.
     """
 
     slot: Slot
@@ -67,6 +69,7 @@ class SlotEnvironment(Struct, frozen=True):
     surroundings: Surroundings
     envs: Path
     live: Path
+    is_run: bool = False
 
     def owed(self) -> str | None:
         """Why there is no whole environment for the release; None when there is one.
@@ -162,7 +165,7 @@ class SlotEnvironment(Struct, frozen=True):
     def _needs(self) -> Needs:
         folder = self.slot.folder.resolve()
         has_uv = self.surroundings.uv is not None
-        return read_needs(folder, self.update, self.slot.commit, has_uv=has_uv)
+        return read_needs(folder, self.update, self.slot.commit, has_uv=has_uv, must_have_one=self.is_run)
 
     def _venv(self, needs: Needs, name: str) -> Venv:
         return Venv(self.envs / name, needs, self.surroundings, self.envs / f"{name}.json")
