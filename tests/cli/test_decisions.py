@@ -50,10 +50,14 @@ def test_a_pin_by_verb_outranks_the_hosts_file_and_unpin_returns_to_it(
     newest = host.release("1.2.0")
     host.host_settings('[deployment]\nchannel = "beta"\npin = "1.1.0"\n')
     terminal.run("pin", "1.2.0")
+    shown = terminal.run("config").record["settings"]["deployment.pin"]
+    assert shown == {"value": "1.2.0", "origin": str(host.state / "decisions.json")}
     answer = terminal.run("update")
     assert (answer.outcome, answer.record["to"]["commit"]) == ("updated", newest)
     assert terminal.run("why").record["pin"] == "1.2.0"
     assert terminal.lines("unpin") == ["host.toml pins 1.1.0"]
+    shown = terminal.run("config").record["settings"]["deployment.pin"]
+    assert shown == {"value": "1.1.0", "origin": str(host.state / "host.toml")}
     assert terminal.run("unpin").record["pin"] == "1.1.0"
     assert terminal.run("why").record["pin"] == "1.1.0"
     assert terminal.run("update").record["to"]["version"] == "1.1.0"

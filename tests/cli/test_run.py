@@ -146,11 +146,15 @@ def test_no_launcher_then_it_is_said_with_its_cure(terminal: Terminal, verb: str
     assert (code, output, "newleaf run" in errors) == (1, "", True)
 
 
-def test_a_reload_is_told_as_it_goes(terminal: Terminal, launcher: Answering) -> None:
+@pytest.mark.parametrize("watched", [True, False], ids=["on a terminal", "elsewhere"])
+def test_a_reload_is_told_as_it_goes_on_a_terminal_only(
+    terminal: Terminal, launcher: Answering, monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    monkeypatch.setattr("newleaf.cli.run.draws_progress", lambda: watched)
     launcher.answers = [event("accepted"), event("stopped"), event("started"), event("running")]
     code, output, errors = terminal.text("reload")
     assert (code, output) == (0, "a fresh process serves\n")
-    assert errors.split() == ["accepted", "stopped", "started"]
+    assert errors.split() == (["accepted", "stopped", "started"] if watched else [])
     assert launcher.orders == [{"do": "reload"}]
     launcher.answers = [event("accepted"), event("running")]
     assert terminal.run("reload").record == {"schema": 1, "outcome": "ok"}

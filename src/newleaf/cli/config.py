@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec.structs import replace
@@ -18,6 +18,9 @@ from newleaf.core.settings.model import KEYS, Setting
 from newleaf.core.settings.schema import settings_schema
 from newleaf.core.settings.soundness import require_sound
 from newleaf.core.settings.toml import format_value
+
+if TYPE_CHECKING:
+    from newleaf.update.decisions import Decisions
 
 
 @click.command(short_help="Every setting, its value, and where it came from.")
@@ -37,7 +40,17 @@ def config(invocation: Invocation, *, check: bool, schema: bool) -> None:
         invocation.answer({"outcome": "ok"}, ["ok"])
     else:
         source = replace(settings.source, url=host.url)
-        invocation.answer(*show(Loaded(replace(settings, source=source), loaded.origins)))
+        shown = Loaded(replace(settings, source=source), loaded.origins)
+        invocation.answer(*show(_decided(shown, host.decisions)))
+
+
+def _decided(loaded: Loaded, decisions: Decisions) -> Loaded:
+    """With what `pin` and `suspend` have decided, which outranks every setting."""
+    said = {"pin": decisions.pin, "suspended": bool(decisions.suspended) or None}
+    decided = {name: value for name, value in said.items() if value is not None}
+    deployment = replace(loaded.settings.deployment, **decided)
+    origins = {f"deployment.{name}": str(decisions.path) for name in decided}
+    return Loaded(replace(loaded.settings, deployment=deployment), {**loaded.origins, **origins})
 
 
 def show(loaded: Loaded) -> tuple[dict[str, Any], list[str]]:

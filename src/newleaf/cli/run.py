@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from newleaf.cli.invocation import Invocation, pass_invocation
+from newleaf.cli.invocation import Invocation, draws_progress, pass_invocation
 from newleaf.core.launch.launcher_errors import LauncherRefused
 from newleaf.core.texts import defused
 from newleaf.launcher.programs import LAUNCHER
@@ -50,7 +50,8 @@ def reload(invocation: Invocation) -> None:
     with line_to(invocation.host().state) as line:
         line.say("reload")
         while (said := line.hear(RELOAD_SECONDS))["event"] not in ("running", "failed"):
-            invocation.say(f"  {said['event']}")
+            if draws_progress():
+                invocation.say(f"  {said['event']}")
     if said["event"] == "failed":
         raise LauncherRefused(reason=said["reason"])
     invocation.answer({"outcome": "ok"}, ["a fresh process serves"])

@@ -19,14 +19,14 @@ class Decisions:
     """`decisions.json` and `denied.json` of one state directory."""
 
     def __init__(self, state_directory: Path) -> None:
-        self._decisions_path = state_directory / "decisions.json"
+        self.path = state_directory / "decisions.json"
         self._denied_path = state_directory / "denied.json"
 
     @property
     def pin(self) -> str | None:
         pin = self._read().get("pin")
         if pin is not None and not isinstance(pin, str):
-            raise CorruptFile(path=self._decisions_path, reason=f"pin is {pin!r}")
+            raise CorruptFile(path=self.path, reason=f"pin is {pin!r}")
         return pin
 
     @property
@@ -34,7 +34,7 @@ class Decisions:
         """`{"why": …, "at": …}` while suspended by hand."""
         found = self._read().get("suspended")
         if found is not None and not isinstance(found, dict):
-            raise CorruptFile(path=self._decisions_path, reason=f"suspended is {found!r}")
+            raise CorruptFile(path=self.path, reason=f"suspended is {found!r}")
         return found
 
     @property
@@ -78,9 +78,9 @@ class Decisions:
         return matches[0]
 
     def _read(self) -> dict[str, Any]:
-        return files.read_record(self._decisions_path) or {}
+        return files.read_record(self.path) or {}
 
     def _change(self, **fields: Any) -> None:
         record = self._read() | fields
         kept = {key: value for key, value in record.items() if value is not None}
-        files.write_record(self._decisions_path, kept)
+        files.write_record(self.path, kept)
