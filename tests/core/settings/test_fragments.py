@@ -287,6 +287,7 @@ def test_unknown_key_names_the_nearest_known_one(text: str, nearest: str) -> Non
         ("NEWLEAF_WATCH__POL_SECONDS", "NEWLEAF_WATCH__POLL_SECONDS"),
         ("NEWLEAF_DEPLOY__CHANNEL", "NEWLEAF_DEPLOYMENT__CHANNEL"),
         ("NEWLEAF_watch__jitter", "NEWLEAF_WATCH__JITTER"),
+        ("NEWLEAF_WATCH_POLL_SECONDS", "NEWLEAF_WATCH__POLL_SECONDS"),
         ("NEWLEAF___", ""),
         ("NEWLEAF_WATCH__JITTER__X", "NEWLEAF_WATCH__JITTER"),
     ],

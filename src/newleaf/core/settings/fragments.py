@@ -157,8 +157,11 @@ def read_table(table: Mapping[str, object], origin: str, *, tracked: bool = Fals
 
 
 def read_environment(variables: Mapping[str, str]) -> Fragment:
-    """The fragment of the environment: `NEWLEAF_<SECTION>__<KEY>`; names without `__` are no settings."""
-    names = sorted(name for name in variables if name.startswith(_PREFIX) and "__" in name)
+    """The fragment of the environment: `NEWLEAF_<SECTION>__<KEY>`.
+
+    Names without `__` are no settings; one that is a setting's but for that is a mistake that is named.
+    """
+    names = sorted(name for name in variables if name.startswith(_PREFIX) and _is_meant(name))
     return _gather(_read_variable(name, variables[name]) for name in names)
 
 
@@ -194,6 +197,11 @@ def _read_entry(key: str, value: object, origin: str, *, tracked: bool) -> _Entr
         return key, Input(setting.kind.read(value), origin)
     except ValueError as error:
         return Problem(origin, key, mask_text(str(error)))
+
+
+def _is_meant(name: str) -> bool:
+    """Whether a variable is one of settings, rightly named or not."""
+    return "__" in name or name.upper() in _ONE_SHORT
 
 
 def _read_variable(name: str, text: str) -> _Entry:
@@ -285,3 +293,5 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
 
 
 _VARIABLES: Mapping[str, Setting] = {setting.variable: setting for setting in KEYS.values()}
+_ONE_SHORT = frozenset(variable.replace("__", "_") for variable in _VARIABLES)
+"""Their names with one underscore too few."""
