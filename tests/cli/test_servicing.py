@@ -10,7 +10,8 @@ import pytest
 
 from newleaf import compose
 from newleaf.cli import servicing
-from newleaf.core.errors import AppNotHere, StateDirectoryUnsafe
+from newleaf.core.errors import StateDirectoryUnsafe
+from newleaf.core.place_errors import AppNotHere
 from newleaf.core.services.service_errors import ServiceFolderUnwritable
 from newleaf.core.services.subject import Wish
 from newleaf.system import services

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from newleaf import compose
-from newleaf.core.errors import AppUnknown, SettingsInvalid, UsageError
+from newleaf.core.errors import SettingsInvalid, UsageError
+from newleaf.core.place_errors import AppUnknown
 from newleaf.core.settings.fragments import GivenSettings
 from newleaf.system.place import Unnamed
 from newleaf.system.restarts import raise_flag

@@ -112,7 +112,8 @@ def test_a_fact_that_is_not_given_stays_visible_and_hides_no_failure(kind: type[
 
 def test_where_python_leaves_docstrings_out_the_failure_is_still_said() -> None:
     program = """if True:
-        from newleaf.core.errors import CommandFailed, FolderGone
+        from newleaf.core.errors import CommandFailed
+        from newleaf.core.place_errors import FolderGone
         print(CommandFailed(what="git fetch", status=128, output="no such host").message)
         print(FolderGone().message)
     """

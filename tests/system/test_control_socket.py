@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.launch.launcher_errors import LauncherLost, LauncherRefused, NoLauncher
+from newleaf.core.launch.launcher_errors import LauncherLost, LauncherRefused, LauncherSilent, NoLauncher
 from newleaf.system.control_socket import (
     CONTROL,
     MAX_LINE_BYTES,
@@ -140,7 +140,7 @@ def test_silence_ends_in_time(state: Path, launcher: Callable[[Talk], None]) -> 
     launcher(lambda one: one.recv(1))
     began = time.monotonic()
     with line_to(state) as line:
-        with pytest.raises(LauncherLost):
+        with pytest.raises(LauncherSilent):
             line.hear(0.1)
         assert not line.await_end(0.1)
     assert time.monotonic() - began < 5.0

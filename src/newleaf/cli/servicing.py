@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from newleaf.core.errors import AppNotHere, ProgramMissing
+from newleaf.core.errors import ProgramMissing
+from newleaf.core.place_errors import AppNotHere
 from newleaf.core.services.launchd_plists import LOGS
 from newleaf.core.services.plan import belongs_to, make_plan, names_of
 from newleaf.core.services.service_errors import ServiceManagerUnknown, ServiceOfAnother

@@ -89,8 +89,10 @@ class InPlaceLaid:
     def environment(self, release: Release, settings: Settings) -> InPlaceEnvironment:
         from newleaf.update.dependencies.environments import InPlaceEnvironment
 
-        host = self._host
-        return InPlaceEnvironment(host.folder, settings.update, host.surroundings, host.state, release.commit)
+        host, is_run = self._host, settings.app.starts_from_venv
+        return InPlaceEnvironment(
+            host.folder, settings.update, host.surroundings, host.state, release.commit, is_run
+        )
 
     def steps(self, settings: Settings) -> tuple[str, ...]:
         return settings.update.steps

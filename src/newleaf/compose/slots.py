@@ -108,7 +108,7 @@ class SlotsLaid:
         slot = Slot(self.places.folder(commit), self.folder(commit), commit, release.version)
         live = self._host.folder / ".venv"
         around, environments = self._host.surroundings, self.places.environments
-        is_run = any(".venv" in Path(word).parts for word in settings.app.command or ())
+        is_run = settings.app.starts_from_venv
         return SlotEnvironment(slot, settings.update, around, environments, live, is_run)
 
     def steps(self, settings: Settings) -> tuple[str, ...]:

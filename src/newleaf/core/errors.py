@@ -171,7 +171,7 @@ class Interrupted(FailedError):
     """interrupted; what had begun stands as it is"""
 
     code = "interrupted"
-    cure = "the next `newleaf update` goes on with it"
+    cure = "if it was an update, the next `newleaf update` goes on with it"
 
 
 class OutputLost(FailedError):
@@ -195,13 +195,6 @@ class Defect(FailedError):
     cure = (
         "please report it, with the lines above; the next `newleaf update` goes on from where this one stood"
     )
-
-
-class FolderGone(UsageError):
-    """the folder in which you stand does not exist any more"""
-
-    code = "folder_gone"
-    cure = "change into one that does: cd ~"
 
 
 # --- commands ---------------------------------------------------------------------------
@@ -317,37 +310,6 @@ class ImpossibleMove(InconsistentError):
     cure = "this is a defect in newleaf; please report it with the journal.jsonl of this host"
 
 
-# --- which app ----------------------------------------------------------------------------
-
-
-class AppUnknown(UsageError):
-    """which app is meant? Apps noted on this machine: {listed}"""
-
-    code = "app_unknown"
-    cure = "stand in its checkout, or say --app NAME or --state-dir DIR; `newleaf init` sets up a new one"
-
-
-class AppNotHere(UsageError):
-    """no app called {name} is set up for this user; apps noted on this machine: {listed}"""
-
-    code = "app_not_here"
-    cure = "check the name, or set it up: stand in its checkout and run `newleaf init`"
-
-
-class CheckoutUnknown(UsageError):
-    """no checkout is known for the app whose state lies in {state}"""
-
-    code = "checkout_unknown"
-    cure = "run this once from inside the app's git checkout"
-
-
-class CheckoutMoved(UsageError):
-    """this host deploys the app in {known}, and not in {here}, where you stand"""
-
-    code = "checkout_moved"
-    cure = "go to {known}; to move the deployment here, change `checkout` in {identity}"
-
-
 # --- verification -------------------------------------------------------------------------
 
 
@@ -356,6 +318,13 @@ class TreeRefused(RefusedError):
 
     code = "tree_refused"
     cure = "mend the repository, and release again"
+
+
+class BelowFloor(RefusedError):
+    """{name} is below this host's floor {floor}, or says no version"""
+
+    code = "below_floor"
+    cure = "security.floor in host.toml is the lowest version that this host takes"
 
 
 class WrongApp(RefusedError):
@@ -387,10 +356,3 @@ class DemoStuck(FailedError):
 
     code = "demo_stuck"
     cure = "newleaf demo --keep leaves its folder; what the programs in it said is in programs.log"
-
-
-class BelowFloor(RefusedError):
-    """{name} is below this host's floor {floor}, or says no version"""
-
-    code = "below_floor"
-    cure = "security.floor in host.toml is the lowest version that this host takes"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from newleaf.core.launch.launcher_errors import LauncherLost, LauncherRefused, NoLauncher
+from newleaf.core.launch.launcher_errors import LauncherLost, LauncherRefused, LauncherSilent, NoLauncher
 
 CONTROL = "control.sock"
 ANSWER_SECONDS = 10.0
@@ -35,8 +35,8 @@ class Line:
     def hear(self, seconds: float | None = ANSWER_SECONDS) -> dict[str, Any]:
         """The next thing that the launcher says.
 
-        Raises: LauncherLost when it goes away, says nothing for so long, or what no launcher would say;
-        LauncherRefused.
+        Raises: LauncherLost when it goes away, or says what no launcher would; LauncherSilent when it says
+        nothing for so long; LauncherRefused.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._unread:
@@ -44,6 +44,8 @@ class Line:
             try:
                 self._socket.settimeout(left)
                 chunk = self._socket.recv(_CHUNK_BYTES)
+            except TimeoutError as error:
+                raise LauncherSilent(seconds=seconds) from error
             except OSError as error:
                 raise LauncherLost from error
             if not chunk:
@@ -62,8 +64,10 @@ class Line:
         try:
             while True:
                 self.hear(seconds)
-        except LauncherLost as lost:
-            return not isinstance(lost.__cause__, TimeoutError)
+        except LauncherSilent:
+            return False
+        except LauncherLost:
+            return True
 
     def close(self) -> None:
         """Hangs up."""

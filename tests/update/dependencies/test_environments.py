@@ -13,6 +13,7 @@ from newleaf.core.errors import NewerSchema
 from newleaf.core.settings.sections import Update
 from newleaf.system.commands import Runner
 from newleaf.update.dependencies.environments import InPlaceEnvironment
+from newleaf.update.dependencies.fingerprints import MARK
 from newleaf.update.dependencies.surroundings import Surroundings
 from tests.support.installs import Install, installed_with, lose_the_python, move_to
 from tests.support.wheels import App, OfflineHost, write_backend
@@ -96,6 +97,27 @@ def test_nothing_to_install_or_not_ours_to_install_then_nothing_is_owed(
     assert environment().owed() is None
     environment().install(said.append)
     assert not app.environment.exists()
+
+
+def test_no_package_is_asked_for_and_the_daemon_is_started_out_of_it_then_there_is_an_empty_one(
+    app: App, said: list[str], tmp_path: Path
+) -> None:
+    app.write("pyproject.toml", '[project]\nname = "sessions"\nversion = "1.0.0"\n')
+    (app.folder / "uv.lock").unlink()
+    surroundings = Surroundings(Runner(), app.host.environ)
+    environment = InPlaceEnvironment(
+        app.folder, Update(), surroundings, tmp_path / "state", "a" * 40, is_run=True
+    )
+    assert environment.owed() == "there is no .venv yet"
+    environment.install(said.append)
+    assert environment.owed() is None
+    lose_the_python(app)
+    environment.install(said.append)
+    assert environment.owed() is None
+    assert (app.environment / "bin" / "python").exists()
+    (app.environment / MARK).unlink()
+    lose_the_python(app)
+    assert environment.owed() is None, "one that somebody else has made is left alone"
 
 
 def test_the_lock_of_a_workspace_governs_its_member(

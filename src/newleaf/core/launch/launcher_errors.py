@@ -56,6 +56,13 @@ class LauncherLost(FailedError):
     cure = "the attempt is finished when the launcher runs again; `newleaf status` says how it went"
 
 
+class LauncherSilent(LauncherLost):
+    """the launcher runs, and has not answered within {seconds:.0f} seconds"""
+
+    code = "launcher_silent"
+    cure = "`newleaf status` and `newleaf why` say what it waits for; it goes on by itself"
+
+
 class LauncherDamaged(InconsistentError):
     """{path} cannot be used: {reason}"""
 

@@ -9,6 +9,7 @@ the module that uses the setting where it depends on the release's tree.
 # cost every start several milliseconds.
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from msgspec import Struct
@@ -123,6 +124,11 @@ class App(Struct, frozen=True, kw_only=True):
     computer_name: Annotated[
         str, host(HOST_NAME, "this host's name in status keys, missions and rollouts", "the host's name")
     ] = ""
+
+    @property
+    def starts_from_venv(self) -> bool:
+        """Whether the daemon is started out of `.venv`: then there must be one, packages or not."""
+        return any(".venv" in PurePath(word).parts for word in self.command or ())
 
 
 class Source(Struct, frozen=True, kw_only=True):

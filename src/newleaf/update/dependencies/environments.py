@@ -14,6 +14,7 @@ Never restarts anything, and installs nothing anywhere but in `.venv` of the app
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,7 +24,7 @@ from newleaf.core.errors import NewleafError
 from newleaf.core.ports import OnLine
 from newleaf.core.settings.sections import Update
 from newleaf.update.dependencies.asides import Aside
-from newleaf.update.dependencies.fingerprints import difference
+from newleaf.update.dependencies.fingerprints import MARK, difference
 from newleaf.update.dependencies.installations import Installation
 from newleaf.update.dependencies.installers import Installer, is_in_sync
 from newleaf.update.dependencies.needs import Kind, Needs, read_needs, require_pip_enough, unenforced_lock
@@ -37,7 +38,8 @@ UNFINISHED = "the last installation did not end well"
 class InPlaceEnvironment(Struct, frozen=True):
     """`.venv` in the app's `folder`, for the tree that lies there at `commit`.
 
-    `update` are the settings of that tree; `state` is the state directory.
+    `update` are the settings of that tree; `state` is the state directory. `is_run` says that the daemon is
+    started out of `.venv`: then one is made where there is none, packages or not.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class InPlaceEnvironment(Struct, frozen=True):
     surroundings: Surroundings
     state: Path
     commit: str
+    is_run: bool = False
 
     def owed(self) -> str | None:
         """Why the installed dependencies are not what the tree asks for; None when they are.
@@ -97,8 +100,11 @@ class InPlaceEnvironment(Struct, frozen=True):
 
     def _venv(self) -> Venv:
         folder = self.folder.resolve()
-        needs = read_needs(folder, self.update, self.commit, has_uv=self.surroundings.uv is not None)
-        return Venv(folder / ".venv", needs, self.surroundings, self.state / "installed.json")
+        path, has_uv = folder / ".venv", self.surroundings.uv is not None
+        # One without packages of ours and without our mark is somebody's own.
+        makes_one = self.is_run and ((path / MARK).exists() or not os.path.lexists(path))
+        needs = read_needs(folder, self.update, self.commit, has_uv=has_uv, must_have_one=makes_one)
+        return Venv(path, needs, self.surroundings, self.state / "installed.json")
 
 
 def _adopt(venv: Venv) -> str | None:
