@@ -13,6 +13,7 @@ FACTS = {
     "pid": 7,
     "path": "/x/control.sock",
     "name": "app",
+    "seconds": 600.0,
 }
 EXIT_CODES = {
     "AddressTaken": 1,
@@ -22,6 +23,7 @@ EXIT_CODES = {
     "NoCommand": 2,
     "LauncherRefused": 1,
     "LauncherLost": 1,
+    "LauncherSilent": 1,
     "LauncherDamaged": 7,
     "NoLogFiles": 1,
 }

@@ -113,6 +113,16 @@ def test_reload_whose_process_fails_in_overlap_then_that_is_told_and_the_old_one
     assert daemon.supervision.seconds_to_look() == 30.0
 
 
+def test_reload_whose_process_fails_in_sequential_then_that_is_told_and_it_is_tried_on() -> None:
+    daemon = confirmed(SEQUENTIAL)
+    daemon.behaves["A"] = CRASHES
+    daemon.feed(e.Reload(7)).pass_time(1)
+    assert daemon.story("tell")[:4] == ["tell 7 accepted", "tell 7 stopped", "tell 7 started", "tell 7 failed"]
+    daemon.behaves["A"] = Behaviour()
+    daemon.pass_time(30)
+    assert daemon.serving == "A"
+
+
 def test_reload_while_none_serves_then_it_is_started_at_once() -> None:
     daemon = confirmed()
     daemon.behaves["A"] = CRASHES

@@ -316,6 +316,8 @@ class Supervision:
         else:
             self.in_a_row += 1
             self.resume_at = self.children.crash(child, reason, self.in_a_row)
+            # Who only reloads gives up; who has put a release back waits on, for as long as it takes.
+            self._do(*(e.Tell(line, "failed", reason) for line in self.watchers))
 
     def _give_up(self, reason: str) -> None:
         """The release on trial is not kept."""
