@@ -117,7 +117,12 @@ def test_reload_whose_process_fails_in_sequential_then_that_is_told_and_it_is_tr
     daemon = confirmed(SEQUENTIAL)
     daemon.behaves["A"] = CRASHES
     daemon.feed(e.Reload(7)).pass_time(1)
-    assert daemon.story("tell")[:4] == ["tell 7 accepted", "tell 7 stopped", "tell 7 started", "tell 7 failed"]
+    assert daemon.story("tell")[:4] == [
+        "tell 7 accepted",
+        "tell 7 stopped",
+        "tell 7 started",
+        "tell 7 failed",
+    ]
     daemon.behaves["A"] = Behaviour()
     daemon.pass_time(30)
     assert daemon.serving == "A"

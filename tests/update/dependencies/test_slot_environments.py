@@ -16,6 +16,7 @@ import pytest
 from newleaf.core.dependencies.install_errors import InstallFailed, ManifestUnreadable, PythonMissing
 from newleaf.core.errors import DiskFull
 from newleaf.system import files
+from newleaf.system.loaded_tree import RELEASE_RECORD
 from newleaf.update.dependencies.fingerprints import MARK
 from newleaf.update.dependencies.needs import read_needs
 from newleaf.update.dependencies.slot_environments import PRETENDED, key_of
@@ -121,6 +122,21 @@ def test_a_link_of_a_release_leads_where_the_state_directory_goes(shelf: Shelf, 
     top = shelf.release("a")
     shelf.installed("a", said)
     assert os.readlink(top / ".venv") == f"../../envs/{shelf.environments()[0]}"
+
+
+@pytest.mark.parametrize("leads", [None, "/nowhere"])
+def test_its_link_is_gone_or_leads_elsewhere_then_it_is_attached_again(
+    shelf: Shelf, said: list[str], leads: str | None
+) -> None:
+    link = shelf.release("a") / ".venv"
+    first = shelf.installed("a", said)
+    link.unlink()
+    if leads:
+        link.symlink_to(leads)
+    lines = len(said)
+    assert shelf.of("a").owed() == ".venv does not lead to its environment"
+    assert shelf.installed("a", said) == first
+    assert (said[lines:], shelf.environments()) == ([], [first.name])
 
 
 def test_attaching_again_writes_nothing(shelf: Shelf, said: list[str]) -> None:
@@ -414,7 +430,8 @@ def test_a_member_is_told_the_version_as_well(shelf: Shelf, said: list[str]) -> 
 
 def test_killed_at_any_write_it_is_made_whole_next_time(shelf: Shelf, said: list[str]) -> None:
     """lessons.md L16."""
-    shelf.release("a")
+    top = shelf.release("a")
+    record = (top / RELEASE_RECORD).read_bytes()
 
     def make_ready() -> None:
         slot = shelf.of("a")
@@ -432,7 +449,8 @@ def test_killed_at_any_write_it_is_made_whole_next_time(shelf: Shelf, said: list
         assert shelf.python("a", "import leaflet; print(leaflet.VERSION)") == "1.0.0"
         assert not list((shelf.state / "releases").rglob("..venv.*"))
         shutil.rmtree(shelf.envs)
-        (shelf.state / "releases" / ("a" * 40) / ".venv").unlink()
+        (top / ".venv").unlink()
+        (top / RELEASE_RECORD).write_bytes(record)
     assert event > 5
 
 

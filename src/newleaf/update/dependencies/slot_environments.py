@@ -72,15 +72,18 @@ class SlotEnvironment(Struct, frozen=True):
     is_run: bool = False
 
     def owed(self) -> str | None:
-        """Why there is no whole environment for the release; None when there is one.
+        """Why there is no whole environment for the release, or none that it leads to any more; None else.
 
         Raises: ManifestUnreadable, NewerSchema.
         """
         needs = self._needs()
         if needs.kind is Kind.COMMAND:
             return self._own.owed()
-        if needs.kind is Kind.NOBODY or self._find_whole(needs):
+        if needs.kind is Kind.NOBODY:
             return None
+        whole = self._find_whole(needs)
+        if whole:
+            return self._lost_link(whole)
         fault = next((fault for fault in map(_fault, self._all(needs)) if fault), None)
         return fault or self._what_changed(needs)
 
@@ -99,6 +102,8 @@ class SlotEnvironment(Struct, frozen=True):
         if needs.kind is Kind.PIP:
             require_pip_enough(needs)
             speak_of_lock(needs, on_line)
+        if self._find_whole(needs):
+            return
         self._remove_unfinished(needs)
         venv = self._venv(needs, self._free_name(needs))
         require_room(needs, venv.path, is_fresh=True)
@@ -123,6 +128,13 @@ class SlotEnvironment(Struct, frozen=True):
     @property
     def _link(self) -> Path:
         return self.slot.folder / ".venv"
+
+    def _lost_link(self, whole: Venv) -> str | None:
+        """Why a release that had its environment must be attached again."""
+        had_one = (files.read_record(self.slot.top / RELEASE_RECORD) or {}).get("environment")
+        if not had_one or os.path.realpath(self._link) == os.path.realpath(whole.path):
+            return None
+        return f"{self._link.name} does not lead to its environment"
 
     def _lead_to(self, environment: Path) -> None:
         """Points the link there; what the app's own command had made in its place goes."""
