@@ -41,7 +41,9 @@ def test_stamps_are_in_utc_and_sort_as_time_does() -> None:
     assert short_stamp(there) == "2026-11-20T12:00:00Z"
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-11-20T12:00:00", "2026-13-40T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-11-20T12:00:00", "2026-13-40T00:00:00Z", "0001-01-01T00:00:00+01:00"]
+)
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         moment(text)

@@ -50,6 +50,10 @@ def test_read_then_every_field_is_there_with_its_default() -> None:
     assert (envelope.priority, envelope.timeout_seconds, envelope.max_retries) == (0, 0.0, 3)
 
 
+def test_at_the_end_of_all_time_then_it_is_read_like_any_other() -> None:
+    assert read(issued_at="9999-12-31T00:00:00Z", expires_at="9999-12-31T01:00:00Z").issued_at.year == 9999
+
+
 def test_said_then_it_counts() -> None:
     envelope = read(idempotency_key="k", priority="-7", timeout_seconds="1.5", max_retries="0", signature="s")
     assert (envelope.idempotency_key, envelope.priority, envelope.timeout_seconds) == ("k", -7, 1.5)
@@ -71,6 +75,8 @@ def test_a_payload_that_leaves_something_out_or_null_then_nothing_is_said(payloa
         ({"job_id": None}, "missing_field"),
         ({"payload": ""}, "missing_field"),
         ({"expires_at": None}, "missing_field"),
+        ({"issued_at": "9999-12-31T00:00:00Z", "expires_at": "9999-12-31T00:00:00Z"}, "expires_at"),
+        ({"issued_at": "0001-01-01T00:00:00+23:00"}, "issued_at"),
         ({"job_id": "-x"}, "job_id"),
         ({"job_id": "a b"}, "job_id"),
         ({"job_id": "x" * 129}, "job_id"),

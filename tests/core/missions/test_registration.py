@@ -26,7 +26,17 @@ def test_a_later_newleaf_says_more_then_what_is_known_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"name": "x"}', '{"name": 1, "at": "2026-11-20T12:00:00Z"}']
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"name": "x"}',
+        '{"name": 1, "at": "2026-11-20T12:00:00Z"}',
+        '{"name": "x", "at": "0001-01-01T00:00:00+23:00"}',
+        '{"name": "x", "at": "2026-11-20T12:00:00Z", "interval_seconds": 1e300}',
+        '{"name": "x", "at": "2026-11-20T12:00:00Z", "interval_seconds": -1}',
+    ],
 )
 def test_anything_else_is_no_registration(text: str) -> None:
     assert read_registration(text) is None

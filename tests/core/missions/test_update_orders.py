@@ -55,7 +55,8 @@ def test_an_order_then_the_hosts_that_it_waits_for(
 
 def test_an_order_is_kept_then_read_back_and_what_is_none_is_none() -> None:
     assert read_ordered(ALL.as_json().encode()) == ALL
-    for text in (b"", b"{}", b"[" * 100_000, b"\xff"):
+    without_a_zone = ALL.as_json().replace("Z", "").encode()
+    for text in (b"", b"{}", b"[" * 100_000, b"\xff", without_a_zone):
         assert read_ordered(text) is None
 
 

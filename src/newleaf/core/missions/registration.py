@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from newleaf.core.missions.targeting import Target
 from newleaf.core.records import moment, short_stamp
 
 INTERVAL_SECONDS = 15.0
+LONGEST_INTERVAL_SECONDS = 3600.0
+"""Whoever means to say less often than that would hardly ever be silent."""
 MISSED = 3
 MAX_BYTES = 16 * 1024
 
@@ -41,7 +43,7 @@ class Registration(Struct, frozen=True, kw_only=True):
     paused: bool = False
     mission: str | None = None
     consumer: str = ""
-    interval_seconds: float = INTERVAL_SECONDS
+    interval_seconds: Annotated[float, Meta(ge=0, le=LONGEST_INTERVAL_SECONDS)] = INTERVAL_SECONDS
 
     def as_record(self) -> dict[str, Any]:
         record = {name: getattr(self, name) for name in self.__struct_fields__}

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from newleaf.core.missions.kinds import UPDATE
 from newleaf.core.missions.publishing import Wish
@@ -24,6 +24,7 @@ from newleaf.core.records import EXIT_CODES, short_stamp
 
 WORST_FIRST = ("inconsistent", "rolled_back", "failed", "refused", "waiting", "held")
 """Of several hosts' outcomes, the one that counts for all."""
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class Ordered(Struct, frozen=True, kw_only=True):
@@ -31,8 +32,8 @@ class Ordered(Struct, frozen=True, kw_only=True):
 
     job_id: str
     target: str
-    issued_at: datetime
-    expires_at: datetime
+    issued_at: Moment
+    expires_at: Moment
     since: str
     hosts: tuple[str, ...] = ()
     branch: str | None = None
