@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,12 +13,13 @@ from msgspec.structs import replace
 
 from newleaf.agent.jobs import Busy
 from newleaf.agent.mission_door import MissionDoor
-from newleaf.agent.mission_work import GAVE_UP, UNKNOWN_KIND, MissionWork
+from newleaf.agent.mission_work import GAVE_UP, PAUSED, UNKNOWN_KIND, MissionWork
+from newleaf.core.errors import DiskFull, NewleafError
 from newleaf.core.missions.dead_letters import DeadLetter
 from newleaf.core.missions.envelope import read_envelope
 from newleaf.core.missions.judging import Receiver
 from newleaf.core.missions.kept import DOOR, Kept, kept_of, key_of
-from newleaf.core.missions.kinds import UPDATE
+from newleaf.core.missions.kinds import PAUSE, UPDATE
 from newleaf.core.missions.mission_errors import BusUnreachable
 from newleaf.core.missions.results import FAILED, SUCCESS, MissionResult, Report
 from newleaf.core.orders import OVER, TELLING, Order
@@ -76,20 +78,23 @@ def taken_on(
     outbox: Outbox,
     *handlers: Counter,
     then: Callable[[MissionWork], Awaitable[Any]] | None = None,
+    job: Callable[[str], Any] | None = None,
 ) -> list[str]:
     """A process that takes on what was left, until it is told; what it has said."""
     said: list[str] = []
 
     async def work() -> None:
         door = MissionDoor(
-            Receiver("mini-1", "t"), lambda _: pytest.fail("no bus"), lambda job: Busy(host.state, job)
+            Receiver("mini-1", "t"),
+            lambda _: pytest.fail("no bus"),
+            job or (lambda name: Busy(host.state, name)),
         )
         made = MissionWork(host.doors(), door, {each.mission_kind: each for each in handlers}, said.append)
         telling = asyncio.ensure_future(made.tell(outbox))
         async with asyncio.timeout(10):
             await made.begin()
             await made.take_on()
-            while await made.work():
+            while await tried(made):
                 pass
             await (then(made) if then else until(lambda: outbox.reports))
             await made.end(1.0)
@@ -97,6 +102,36 @@ def taken_on(
 
     asyncio.run(work())
     return said
+
+
+async def tried(work: MissionWork) -> bool:
+    """Whether there may be more to do; as who reads missions calls it, again and again."""
+    try:
+        return await work.work()
+    except NewleafError:
+        return True
+
+
+def refusing(
+    monkeypatch: pytest.MonkeyPatch, name: str, is_meant: Callable[..., bool], times: int = 2
+) -> None:
+    """A disk that is full, so many times, for what is meant."""
+    plainly, left_to_refuse = getattr(Orders, name), [times]
+
+    def refuse(self: Orders, *given: Any) -> Any:
+        if left_to_refuse[0] and is_meant(*given):
+            left_to_refuse[0] -= 1
+            raise DiskFull(path="state", free="0", needed="1")
+        return plainly(self, *given)
+
+    monkeypatch.setattr(Orders, name, refuse)
+
+
+def raising(error: Exception) -> Callable[[Any], Any]:
+    def does(_: Any) -> Any:
+        raise error
+
+    return does
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +201,105 @@ def test_the_bus_is_away_then_the_result_is_told_when_it_is_back(host: Pretended
     left(host, fields_of("app:count"))
     taken_on(host, outbox, Counter())
     assert len(outbox.reports) == 1
+
+
+def test_l29_the_disk_is_full_when_a_result_is_kept_then_it_is_kept_later_and_nothing_is_done_again(
+    host: PretendedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lessons.md L29"""
+    outbox, handler = Outbox(), Counter()
+    refusing(monkeypatch, "note", lambda order: order.stage == TELLING)
+    order = left(host, fields_of("app:count"))
+    said = taken_on(host, outbox, handler)
+    assert handler.done == [order.id]
+    assert [(each.job_id, each.status) for each in outbox.reports] == [(order.id, SUCCESS)]
+    assert "a mission's result was not kept" in said[0]
+
+
+def test_l26_done_then_its_result_is_kept_before_a_restart_may_come(host: PretendedHost) -> None:
+    """lessons.md L26: what has no result would be done again by the next process."""
+    kept: list[Any] = []
+
+    @contextlib.asynccontextmanager
+    async def job(_: str) -> AsyncIterator[None]:
+        yield
+        found = await asyncio.to_thread(lambda: Orders(host.state).find(order.id))
+        kept.append(found and kept_of(found).result)
+
+    order = left(host, fields_of("app:count"))
+    taken_on(host, Outbox(), Counter(), job=job)
+    assert kept == [MissionResult(SUCCESS, None, {"counted": True})]
+
+
+def test_a_pause_cannot_be_kept_then_it_has_failed_and_what_else_was_left_is_done(
+    host: PretendedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, handler = Outbox(), Counter()
+    refusing(monkeypatch, "keep", lambda facts: PAUSED in facts)
+    orders = [left(host, fields_of(kind)).id for kind in (PAUSE, "app:count")]
+
+    async def told(work: MissionWork) -> None:
+        await until(lambda: len(outbox.reports) == 2)
+        assert work.paused is None
+
+    taken_on(host, outbox, handler, then=told)
+    assert [(each.job_id, each.status) for each in outbox.reports] == list(
+        zip(orders, (FAILED, SUCCESS), strict=True)
+    )
+
+
+def test_the_disk_is_full_when_an_update_ends_then_what_came_of_it_is_told_once_there_is_room(
+    host: PretendedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, host.updates.confirmed = Outbox(), True
+    refusing(monkeypatch, "note", lambda order: order.record is not None)
+    order = left(host, fields_of(UPDATE))
+    taken_on(host, outbox)
+    assert [(each.job_id, each.status) for each in outbox.reports] == [(order.id, SUCCESS)]
+    assert host.updates.made == 1
+
+
+def test_a_result_meets_a_defect_then_the_next_one_is_told_all_the_same(
+    host: PretendedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, handler = Outbox(), Counter()
+    plainly = outbox.report
+
+    async def report(fields: Mapping[str, str]) -> None:
+        if fields["job_id"] == first.id:
+            raise RuntimeError("a defect")
+        await plainly(fields)
+
+    monkeypatch.setattr(outbox, "report", report)
+    first, second = (left(host, fields_of("app:count")) for _ in range(2))
+    said = taken_on(host, outbox, handler)
+    assert [each.job_id for each in outbox.reports] == [second.id]
+    assert "a defect" in said[0]
+    found = Orders(host.state).find(first.id)
+    assert found
+    assert found.stage == TELLING, "the next process tells it"
+
+
+@pytest.mark.parametrize(
+    ("does", "status"),
+    [
+        (raising(OSError("no file caf\udce9")), FAILED),
+        (lambda _: MissionResult(FAILED, "no file caf\udce9"), FAILED),
+        (lambda _: MissionResult(SUCCESS, None, {"at": datetime.now(UTC)}), SUCCESS),
+    ],
+    ids=["an error that is no text", "a reason that is none", "a result that is kept as what JSON says"],
+)
+def test_it_makes_what_is_hard_to_publish_then_it_is_told_and_so_is_the_next(
+    host: PretendedHost, does: Callable[[Any], Any], status: str
+) -> None:
+    outbox, handler = Outbox(), Counter(does=does)
+    orders = [left(host, fields_of("app:count")).id for _ in range(2)]
+
+    async def told(_: MissionWork) -> None:
+        await until(lambda: len(outbox.reports) == 2)
+
+    taken_on(host, outbox, handler, then=told)
+    assert [(each.job_id, each.status) for each in outbox.reports] == [(order, status) for order in orders]
 
 
 def test_l39_paused_then_what_waits_for_its_turn_waits(host: PretendedHost) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from newleaf.agent.mission_desk import MissionDesk
 from newleaf.core.missions.mission_errors import BusUnreachable
+from newleaf.core.missions.ports import Entry
 from newleaf.core.missions.results import SUCCESS
 from tests.support.missions import Counter, Room, consumer, quickly, running
 from tests.support.pretended_host import PretendedHost, host, until
@@ -160,6 +162,46 @@ def test_the_primary_dies_then_the_next_one_is_found_by_sentinel_and_nothing_is_
 
     with watched(engine) as servers:
         run(servers, work)
+
+
+@pytest.mark.parametrize("engine", list(ENGINES)[:1])
+def test_one_entry_meets_a_defect_then_the_others_are_done_and_the_host_is_heard_of(
+    host: PretendedHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, engine: str
+) -> None:
+    """Whatever somebody publishes, or writes beside it, costs that and nothing else."""
+    quickly(monkeypatch)
+    take, status, handler = MissionDesk.take, host.updates.status, Counter()
+    failures = iter((RuntimeError("no status"),))
+
+    async def meet(self: MissionDesk, bus: Any, entry: Entry) -> None:
+        if entry.fields[b"job_id"] == b"bad":
+            raise RuntimeError("a bad entry")
+        await take(self, bus, entry)
+
+    async def fail_once() -> dict[str, Any]:
+        for failure in failures:
+            raise failure
+        return await status()
+
+    monkeypatch.setattr(MissionDesk, "take", meet)
+    monkeypatch.setattr(host.updates, "status", fail_once)
+
+    async def work(hq: Room) -> None:
+        await hq.publish(kind="app:count", job="bad")
+        orders = [await hq.publish(kind="app:count") for _ in range(2)]
+        async with running(consumer(host, hq.url, [handler])):
+            for order in orders:
+                assert (await hq.report(order)).status == SUCCESS
+            async with asyncio.timeout(10):
+                while not await hq.room.registrations():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert await hq.pending() == 1, "it waits for a newleaf that knows better"
+        assert handler.done == orders
+        assert "a bad entry" in caplog.text
+        assert "no status" in caplog.text
+
+    with serve_redis(engine) as made:
+        run(made, work)
 
 
 def start(url: str, state: Path, *deadly: str) -> subprocess.Popen[bytes]:

@@ -2,10 +2,11 @@
 
 Rules:
 1. A result is kept before it is published, and published until the bus has taken it; by the next process
-   where a restart is in between (lessons.md L4).
-2. An app's missions run one at a time, those of higher priority first; each is a job, so no restart cuts it
-   off (L26). One that was cut off all the same is begun again, as often as it allows; then it is a dead
-   letter.
+   where a restart is in between (lessons.md L4). While it cannot be kept, this process remembers it: nothing
+   is done again for that.
+2. An app's missions run one at a time, those of higher priority first; each is a job until it has a result,
+   so no restart cuts it off (L26). One that was cut off all the same is begun again, as often as it allows;
+   then it is a dead letter.
 3. Updates go on beside them, and coalesce as all updates do (L36, L39). Their limits are the mission's, and
    never longer than the host's own; an update that is owed stays owed after its mission's time is over (L27).
 """
@@ -13,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -21,6 +23,7 @@ from msgspec.structs import replace
 from newleaf.agent.desk import Desk, Doors
 from newleaf.agent.mission_door import MissionDoor
 from newleaf.agent.mission_handlers import limit_seconds, run_handler
+from newleaf.agent.pauses import Pauses
 from newleaf.core.errors import NewleafError
 from newleaf.core.missions import kinds
 from newleaf.core.missions.dead_letters import DeadLetter
@@ -71,7 +74,9 @@ class MissionWork:
             try:
                 envelope = kept_of(order).envelope
             except MalformedMission:
-                await self.desk.end(order)
+                # Not ended now, it is left to the next process: what else was claimed comes first.
+                with contextlib.suppress(NewleafError):
+                    await self.desk.end(order)
                 continue
             if order.stage == TELLING:
                 self._tell_later(order)
@@ -152,10 +157,22 @@ class MissionWork:
         await self._conclude(order, result)
 
     async def _follow(self, order: Order, *, is_left: bool) -> Order:
-        return await self.desk.follow(await (self.desk.take_on if is_left else self.desk.ask)(order))
+        pauses = _pauses()
+        while True:
+            try:
+                return await self.desk.follow(await (self.desk.take_on if is_left else self.desk.ask)(order))
+            except NewleafError as error:
+                self._say(f"an update's mission waits: {error.message} {error.advice}")
+            await asyncio.sleep(pauses.next())
+            # What was made of it meanwhile counts, as after a restart.
+            is_left = True
 
     async def _pause(self, order: Order, since: str) -> None:
-        await self.desk.keep_facts({PAUSED: since})
+        try:
+            await self.desk.keep_facts({PAUSED: since})
+        except NewleafError as error:
+            await self._conclude(order, failed(f"{error.message} {error.advice}"))
+            return
         self.paused = since or None
         self._say("paused: missions are left unread" if since else "resumed")
         await self._conclude(order, MissionResult(SUCCESS, None, {"paused": bool(since)}))
@@ -171,23 +188,30 @@ class MissionWork:
         else:
             kept = replace(kept, tries=kept.tries + 1)
             order = await self.desk.note(order, mission=kept.as_record())
-            await self._conclude(order, await self._run(handler, envelope))
+            await self._run(order, handler, envelope)
 
-    async def _run(self, handler: Handler, envelope: Envelope) -> MissionResult:
+    async def _run(self, order: Order, handler: Handler, envelope: Envelope) -> None:
         seconds = limit_seconds(envelope, self._door.handler_seconds)
         try:
             async with self._door.job(f"mission {envelope.job_id}"):
-                return await run_handler(handler, envelope, seconds)
+                await self._conclude(order, await run_handler(handler, envelope, seconds))
         except NewleafError as error:
-            return failed(f"{error.message} {error.advice}")
+            await self._conclude(order, failed(f"{error.message} {error.advice}"))
 
     # --- results ----------------------------------------------------------------------------
 
     async def _conclude(self, order: Order, result: MissionResult, rule: str = "") -> None:
-        """The result, kept, and from now on told until it is taken."""
-        known = await self.desk.find(order.id) or order
-        kept = replace(kept_of(known), result=result, rule=rule)
-        self._tell_later(await self.desk.note(known, stage=TELLING, mission=kept.as_record()))
+        """The result, kept as soon as that can be, and from now on told until it is taken."""
+        kept = replace(kept_of(order), result=result, rule=rule)
+        concluded = replace(order, mission=kept.as_record())
+        with contextlib.suppress(NewleafError):
+            concluded = await self._keep(concluded)
+        self._tell_later(concluded)
+
+    async def _keep(self, concluded: Order) -> Order:
+        # What is known of an update was kept meanwhile.
+        known = await self.desk.find(concluded.id) or concluded
+        return await self.desk.note(known, stage=TELLING, mission=concluded.mission)
 
     def _tell_later(self, order: Order) -> None:
         self._untold += 1
@@ -195,20 +219,24 @@ class MissionWork:
 
     async def tell(self, outbox: Outbox) -> None:
         """Publishes results, one after another, until it is cancelled."""
-        pause = FIRST_PAUSE_SECONDS
         while True:
-            order = await self._results.get()
-            while True:
-                try:
-                    await self._tell(outbox, order)
-                    self._untold -= 1
-                    pause = FIRST_PAUSE_SECONDS
-                    break
-                except NewleafError as error:
-                    if not isinstance(error, BusUnreachable):
-                        self._say(f"a mission's result was not kept: {error.message} {error.advice}")
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            order, pauses = await self._results.get(), _pauses()
+            while not await self._has_told(outbox, order):  # noqa: ASYNC110 - it is the bus's to come back
+                await asyncio.sleep(pauses.next())
+            self._untold -= 1
+
+    async def _has_told(self, outbox: Outbox, order: Order) -> bool:
+        """Whether nothing is left to do for a result; of one that meets a defect not by this process."""
+        try:
+            await self._tell(outbox, order if order.stage == TELLING else await self._keep(order))
+        except BusUnreachable:
+            return False
+        except NewleafError as error:
+            self._say(f"a mission's result was not kept: {error.message} {error.advice}")
+            return False
+        except Exception as error:  # noqa: BLE001 - one result must not hold up all of them
+            self._say(f"a mission's result was left to the next process: {type(error).__name__}: {error}")
+        return True
 
     async def _tell(self, outbox: Outbox, order: Order) -> None:
         kept, now = kept_of(order), short_stamp(self._doors.now())
@@ -231,3 +259,7 @@ class MissionWork:
             await work
         except Exception as error:  # noqa: BLE001 - one mission must not end all of them
             self._say(f"a mission was left to the next process: {type(error).__name__}: {error}")
+
+
+def _pauses() -> Pauses:
+    return Pauses(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)

@@ -31,6 +31,7 @@ from newleaf.agent.mission_desk import MissionDesk
 from newleaf.agent.mission_door import MissionDoor, Wants
 from newleaf.agent.mission_handlers import by_kind
 from newleaf.agent.mission_work import MissionWork
+from newleaf.agent.pauses import Pauses
 from newleaf.core.errors import LockedError, NewleafError
 from newleaf.core.missions.kinds import FIELDS
 from newleaf.core.missions.mission_errors import BusForgot
@@ -164,7 +165,7 @@ class Missions:
     # --- reading ----------------------------------------------------------------------------
 
     async def _read(self, bus: Bus) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        pauses = Pauses(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self._is_over:
             try:
                 await self._turn(bus)
@@ -174,13 +175,13 @@ class Missions:
             except NewleafError as error:
                 self._say_once(f"missions wait: {error.message} {error.advice}".rstrip())
             except Exception as error:  # noqa: BLE001 - the daemon must not end with its missions
-                self._say_once(f"missions wait: a defect in newleaf: {type(error).__name__}: {error}")
+                self._say_once(f"missions wait: {_defect(error)}")
             else:
-                pause = FIRST_PAUSE_SECONDS
+                pauses.end()
                 self._said.clear()
                 continue
-            await self._wait(pause * (1 + random.random()) / 2)  # noqa: S311 - hosts come back one by one
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            # Hosts come back one by one.
+            await self._wait(pauses.next() * (1 + random.random()) / 2)  # noqa: S311
 
     async def _turn(self, bus: Bus) -> None:
         if not self._is_enrolled:
@@ -224,7 +225,12 @@ class Missions:
     async def _take(self, bus: Bus, entries: list[Entry]) -> None:
         was_paused = self.paused
         for entry in entries:
-            await self._desk.take(bus, entry)
+            try:
+                await self._desk.take(bus, entry)
+            except NewleafError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the others must not wait for this one
+                self._say_once(f"the mission {entry.name} waits: {_defect(error)}")
         if was_paused != self.paused:
             bus.forget_peeks()
             self._retake_at = 0.0
@@ -237,11 +243,15 @@ class Missions:
         await self._enrolled.wait()
         while True:
             self._known.clear()
-            # A bus that is away is the reading's to say.
-            with contextlib.suppress(NewleafError):
+            try:
                 registration = await self._registration()
                 self._look_for_twin(read_registration(await bus.registration(registration.name) or b""))
                 await bus.register(registration.name, registration.as_json())
+            except NewleafError:
+                # A bus that is away is the reading's to say.
+                pass
+            except Exception as error:  # noqa: BLE001 - the next word may be said all the same
+                self._say_once(f"this host is not made known: {_defect(error)}")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(INTERVAL_SECONDS):
                     await self._known.wait()
@@ -321,6 +331,10 @@ class Missions:
         if text not in self._said:
             self._said.add(text)
             self._say(text)
+
+
+def _defect(error: Exception) -> str:
+    return f"a defect in newleaf: {type(error).__name__}: {error}"
 
 
 def _now() -> float:

@@ -23,6 +23,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from newleaf.agent.desk import Desk, Doors
+from newleaf.agent.pauses import Pauses
 from newleaf.core.chat import (
     MAX_CHARACTERS,
     RECEIPT,
@@ -192,14 +193,14 @@ class ChatCommand:
 
     async def _tell(self, order: Order) -> None:
         """The final word, until the chat has taken it."""
-        pauses, characters = _Pauses(), MAX_CHARACTERS
+        pauses, characters = _pauses(), MAX_CHARACTERS
         while not self._desk.is_too_late(order):
             order = await self._desk.note(order, stage=TELLING)
             try:
                 await self._send(order.to or "", outcome_text(order.record or {}, characters))
             except NotSent as error:
                 order = await self._desk.note(order, stage=ACCEPTED)
-                await pauses.wait(error.seconds)
+                await asyncio.sleep(max(error.seconds, pauses.next()))
             except Refused as error:
                 if self._is_refused_short(order, error, characters):
                     break
@@ -213,7 +214,7 @@ class ChatCommand:
 
     async def _tell_again(self, order: Order) -> None:
         """The final word once more, where it may have arrived already."""
-        pauses, characters = _Pauses(), MAX_CHARACTERS
+        pauses, characters = _pauses(), MAX_CHARACTERS
         while not self._desk.is_too_late(order):
             try:
                 text = outcome_text(order.record or {}, characters)
@@ -226,7 +227,7 @@ class ChatCommand:
                     break
                 characters = SHORT_CHARACTERS
             except Exception as error:  # noqa: BLE001 - as above
-                await pauses.wait(error.seconds if isinstance(error, NotSent) else 0.0)
+                await asyncio.sleep(max(error.seconds if isinstance(error, NotSent) else 0.0, pauses.next()))
             else:
                 break
         await self._desk.end(order)
@@ -249,12 +250,12 @@ class ChatCommand:
 
     async def _try_to_tell(self, chat: str, text: str) -> str | None:
         """Sends what need not arrive; what names the message, where that is known."""
-        pauses = _Pauses()
+        pauses = _pauses()
         for _ in range(MAX_TRIES):
             try:
                 sent = await self._send(chat, text)
             except NotSent as error:
-                await pauses.wait(error.seconds)
+                await asyncio.sleep(max(error.seconds, pauses.next()))
             except Exception as error:  # noqa: BLE001 - as above
                 _log.warning("a word to the chat %s is lost: %s", chat, mask_text(str(error)))
                 break
@@ -263,12 +264,5 @@ class ChatCommand:
         return None
 
 
-class _Pauses:
-    """Waits longer each time, and as long as it is told."""
-
-    def __init__(self) -> None:
-        self._seconds = PAUSE_SECONDS
-
-    async def wait(self, asked_seconds: float) -> None:
-        await asyncio.sleep(max(asked_seconds, self._seconds))
-        self._seconds = min(2 * self._seconds, LONGEST_PAUSE_SECONDS)
+def _pauses() -> Pauses:
+    return Pauses(PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)

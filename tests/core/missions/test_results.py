@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +27,8 @@ from newleaf.core.records import Result
 from newleaf.core.release import CommitId, Release
 from tests.core.missions.test_envelope import FIELDS
 
+NOT_TEXT = "caf\udce9"
+"""A name of a file as Python has it, which no UTF-8 is."""
 HERE, THERE = Release(CommitId("a" * 40), "1.0.0"), Release(CommitId("b" * 40), "1.1.0")
 
 
@@ -85,6 +89,7 @@ def test_t29_an_error_holds_a_secret_then_it_is_published_without() -> None:
         (MissionResult("DONE"), "status"),
         (MissionResult(SUCCESS, 7), "a text"),  # type: ignore[arg-type]
         (MissionResult(SUCCESS, None, object()), "JSON"),
+        (MissionResult(SUCCESS, None, NOT_TEXT), "JSON"),
         (MissionResult(SUCCESS, None, "x" * MAX_BYTES), "larger"),
     ],
 )
@@ -97,6 +102,21 @@ def test_nonsense_then_a_failure_that_says_so(given: object, said: str) -> None:
 def test_a_result_then_it_is_taken_as_it_is_its_error_cut() -> None:
     found = read_result(MissionResult(FAILED, "x" * 9000, {"n": 1}))
     assert (found.status, len(found.error or ""), found.result) == (FAILED, MAX_ERROR, {"n": 1})
+
+
+def test_a_result_of_things_that_have_a_text_then_it_is_what_json_says_of_them() -> None:
+    """It is kept as JSON before it is published: what cannot be kept would be done again."""
+    given = {"at": datetime(2026, 11, 20, tzinfo=UTC), "of": (1, 2), 3: b"x"}
+    found = read_result(MissionResult(SUCCESS, None, given)).result
+    assert json.loads(json.dumps(found)) == found == {"at": "2026-11-20T00:00:00Z", "of": [1, 2], "3": "eA=="}
+
+
+def test_a_file_s_name_is_no_text_then_it_is_published_as_far_as_it_is_one() -> None:
+    result = failed(f"no file {NOT_TEXT}", {"output": [NOT_TEXT]})
+    fields = report(read_envelope(FIELDS), "mini-1", "", result).as_fields()
+    made = Report.read({name.encode(): value.encode() for name, value in fields.items()})
+    assert made
+    assert (made.error, made.result) == ("no file caf?", {"output": ["caf?"]})
 
 
 def test_published_then_it_is_read_as_it_was() -> None:

@@ -6,6 +6,7 @@ whatever a handler gives back, something that can be published comes of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,9 +50,11 @@ class Report(Struct, frozen=True):
     result: Any = None
 
     def as_fields(self) -> dict[str, str]:
-        """The entry of the stream of results; `result` is JSON."""
-        fields = {name: str(getattr(self, name)) for name in self.__struct_fields__ if name != "result"}
-        return {**fields, "result": msgspec.json.encode(self.result).decode()}
+        """The entry of the stream of results; `result` is JSON. What is no text is `?`."""
+        fields = {name: str(getattr(self, name)) for name in self.__struct_fields__}
+        fields["result"] = json.dumps(self.result, ensure_ascii=False)
+        # A file's name may hold what no UTF-8 is, and so may an error that names it.
+        return {name: text.encode(errors="replace").decode() for name, text in fields.items()}
 
     def as_record(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__struct_fields__}
@@ -108,7 +111,7 @@ def failed(error: str, result: Any = None) -> MissionResult:
 
 
 def read_result(given: object) -> MissionResult:
-    """What a handler gave back; a failure that says so where it is no result."""
+    """What a handler gave back, its result as JSON says it; a failure that says so where it is no result."""
     if not isinstance(given, MissionResult):
         return failed(f"the handler gave back no MissionResult but {type(given).__name__}")
     if given.status not in (SUCCESS, FAILED):
@@ -116,12 +119,13 @@ def read_result(given: object) -> MissionResult:
     if given.error is not None and not isinstance(given.error, str):
         return failed("the handler's error must be a text")
     try:
-        size = len(msgspec.json.encode(given.result))
+        encoded = msgspec.json.encode(given.result)
+        result = msgspec.json.decode(encoded)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         return failed(f"the handler's result is nothing that JSON can say: {error}")
-    if size > MAX_BYTES:
+    if len(encoded) > MAX_BYTES:
         return failed(f"the handler's result is larger than {MAX_BYTES} bytes")
-    return MissionResult(given.status, (given.error or "")[:MAX_ERROR] or None, given.result)
+    return MissionResult(given.status, (given.error or "")[:MAX_ERROR] or None, result)
 
 
 def update_result(record: Mapping[str, Any], branch: str, wanted: str | None = None) -> MissionResult:
