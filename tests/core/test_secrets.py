@@ -21,6 +21,7 @@ CANARY = "hunter2canary"
         (f"redis://:{CANARY}@localhost:6379/0", "redis://:****@localhost:6379/0"),
         (f"redis://:a/{CANARY}@localhost:6379/0", "redis://:****@localhost:6379/0"),
         (f"rediss://a#{CANARY}@localhost", "rediss://****@localhost"),
+        (f"rediss+sentinel://:a/{CANARY}@h/main/0", "rediss+sentinel://:****@h/main/0"),
         (f"ssh://git:{CANARY}@example.org/a", "ssh://git:****@example.org/a"),
         (f"https://example.org/?token={CANARY}&a=1", "https://example.org/?token=****&a=1"),
         (f"https://example.org/?a=1&access_token={CANARY}", "https://example.org/?a=1&access_token=****"),

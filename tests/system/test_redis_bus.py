@@ -13,6 +13,7 @@ from newleaf.core.missions.streams import MAX_ENTRIES, Streams
 from newleaf.system import redis_bus
 from newleaf.system.redis_bus import RedisBus, RedisRoom
 from tests.support.redis_server import ENGINES, RedisServer, serve_redis
+from tests.support.redis_trouble import answering
 
 STREAMS = Streams("t")
 OWN = STREAMS.host("mini-1")
@@ -251,6 +252,21 @@ def test_t29_nobody_is_there_then_an_error_without_the_secret(url: str) -> None:
         assert "canary" not in caught.value.message
 
     asyncio.run(work())
+
+
+def test_t29_a_server_repeats_what_it_did_not_understand_then_an_error_without_the_secret() -> None:
+    """threats.md T29"""
+    answer = b"-ERR unknown command 'AUTH', with args beginning with: 'user' 'canary/1' \r\n"
+
+    async def work(url: str) -> None:
+        room = RedisRoom(url, STREAMS)
+        with pytest.raises(BusUnreachable, match="unknown command") as caught:
+            await room.last(OWN)
+        await room.close()
+        assert "canary" not in caught.value.message
+
+    with answering(answer, "user:canary%2F1@") as server:
+        asyncio.run(work(server.url))
 
 
 @pytest.mark.parametrize("url", ["redis+sentinel://x", "http://x"])

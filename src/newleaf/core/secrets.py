@@ -7,7 +7,7 @@ well-known token prefixes), so it is the second line of defence; the first is th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MASK = "****"
 
@@ -18,7 +18,7 @@ MASK = "****"
 _USERINFO = r"(?i)(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)(?P<user>[^\s/?#]*)@"
 # One for a Redis holds nothing else that could have an @: whoever did not escape the password's own / is no
 # less protected.
-_REDIS_USERINFO = r"(?i)(?P<scheme>\brediss?://)(?P<user>[^\s\"']*)@"
+_REDIS_USERINFO = r"(?i)(?P<scheme>\brediss?(?:\+sentinel)?://)(?P<user>[^\s\"']*)@"
 _NAME = (
     r"(?:access_?key|api[-_]?key|authorization|auth|credential|passphrase|passw(?:or)?d|pwd|secret|sig|signature"
     r"|token)"
@@ -41,6 +41,13 @@ def mask_text(text: str) -> str:
     text = re.sub(_REDIS_USERINFO, _mask_userinfo, text)
     text = re.sub(_ASSIGNED, lambda found: found["name"] + MASK, text)
     return re.sub(_KNOWN, MASK, text)
+
+
+def mask_known(text: str, secrets: Iterable[str | None]) -> str:
+    """`text`, which somebody may have repeated these secrets in, without them, and as `mask_text` has it."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, MASK)
+    return mask_text(text)
 
 
 def mask_argv(argv: Sequence[str]) -> list[str]:

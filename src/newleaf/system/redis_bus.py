@@ -21,8 +21,8 @@ from newleaf.core.missions.mission_errors import BusForgot, BusUnreachable
 from newleaf.core.missions.ports import Entry
 from newleaf.core.missions.registration import MAX_BYTES
 from newleaf.core.missions.streams import MAX_ENTRIES, Streams
-from newleaf.core.secrets import mask_text
-from newleaf.system.redis_client import close, connect
+from newleaf.core.secrets import mask_known, mask_text
+from newleaf.system.redis_client import close, connect, secrets_of
 
 PAGE = 100
 BEGINNING, END, NEW = "0", "$", ">"
@@ -122,12 +122,12 @@ class RedisRoom:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except ResponseError as error:
-            kind = BusForgot if str(error).startswith(FORGOT) else BusUnreachable
-            raise kind(url=self._shown, reason=error) from error
         except (RedisError, OSError) as error:
-            reason = mask_text(str(error) or type(error).__name__)
-            raise BusUnreachable(url=self._shown, reason=reason) from error
+            said = str(error) or type(error).__name__
+            has_forgot = isinstance(error, ResponseError) and said.startswith(FORGOT)
+            kind = BusForgot if has_forgot else BusUnreachable
+            # A server may repeat what it did not understand.
+            raise kind(url=self._shown, reason=mask_known(said, secrets_of(self._client))) from error
 
 
 class RedisBus(RedisRoom):

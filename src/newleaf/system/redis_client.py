@@ -44,12 +44,22 @@ def connect(url: str) -> Redis:
     return client
 
 
+def secrets_of(client: Redis) -> list[str | None]:
+    """What it logs in with, which a server may repeat."""
+    given = [each.connection_pool.connection_kwargs for each in _parts(client)]
+    return [each.get(name) for each in given for name in ("password", "username")]
+
+
 async def close(client: Redis) -> None:
     """Lets go of its connections, to the sentinels too."""
-    manager = getattr(client.connection_pool, "sentinel_manager", None)
-    for each in (client, *(manager.sentinels if manager else ())):
+    for each in _parts(client):
         with contextlib.suppress(RedisError, OSError):
             await each.aclose(close_connection_pool=True)
+
+
+def _parts(client: Redis) -> tuple[Redis, ...]:
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    return (client, *(manager.sentinels if manager else ()))
 
 
 def _behind(sentinels: Sentinels, options: dict[str, Any]) -> Redis:

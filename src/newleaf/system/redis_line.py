@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from newleaf.core.redis_address import RedisAddress
 from newleaf.core.redis_errors import RedisRefuses, RedisSilent
-from newleaf.core.secrets import MASK, mask_text
+from newleaf.core.secrets import mask_known
 
 SECONDS = 2.0
 MAX_ANSWER_BYTES = 256 * 1024
@@ -116,9 +116,7 @@ class RedisLine(Struct, frozen=True):
 
     def _without_secret(self, text: str) -> str:
         """A server may repeat what it did not understand."""
-        for secret in filter(None, (self.address.password, self.address.user)):
-            text = text.replace(secret, MASK)
-        return mask_text(text)[:MAX_REASON]
+        return mask_known(text, (self.address.password, self.address.user))[:MAX_REASON]
 
 
 class _Talk:
