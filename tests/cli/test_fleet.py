@@ -116,13 +116,15 @@ def test_it_is_watched_then_each_change_once_and_a_bus_that_is_lost_is_waited_fo
     with serve_redis() as server:
         centre = Centre(server.url)
         sit(host, centre)
-        centre.register("mini-1", commit=OLD)
+        centre.register("mini-1", commit=OLD, status="\x1b]0;x\x07")
         process = host.start("fleet", "status", "--watch")
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            assert [process.stdout.readline()[:6] for _ in range(3)] == ["host  ", "mini-1", "1 host"]
-            centre.register("mini-1", commit=OLD)
+            first = [process.stdout.readline() for _ in range(3)]
+            assert [line[:6] for line in first] == ["host  ", "mini-1", "1 host"]
+            assert "?]0;x?" in first[1], "nothing that a host says of itself commands this terminal"
+            centre.register("mini-1", commit=OLD, status="\x1b]0;x\x07")
             server.kill()
             assert "cannot be used" in process.stderr.readline()
             server.start()

@@ -15,6 +15,7 @@ from newleaf.cli.invocation import Invocation, pass_invocation
 from newleaf.cli.mission import Duration
 from newleaf.core.errors import FailedError
 from newleaf.core.releases.names import require_branch
+from newleaf.core.texts import defused
 
 if TYPE_CHECKING:
     from newleaf.agent.headquarters import Headquarters
@@ -107,7 +108,7 @@ def _watch(invocation: Invocation, headquarters: Headquarters, seen: Fleet) -> N
             if draws:
                 click.clear()
             for line in describe(seen):
-                click.echo(line)
+                click.echo(defused(line))
         time.sleep(WATCH_SECONDS)
         try:
             seen, trouble = run_at(headquarters, headquarters.fleet), ""
