@@ -52,17 +52,31 @@ def test_l43_many_order_the_same_at_once_then_one_order_and_all_are_told_of_it(c
 
 def test_another_process_of_headquarters_orders_then_it_knows_what_is_in_flight(centre: Centre) -> None:
     first = order(centre)
-    assert order(centre, "mini-2") == Placed(first.ordered, is_new=False)
+    assert order(centre, "mini-2") == Placed(first.ordered, is_new=False, until=first.until)
 
 
-def test_l38_a_single_host_that_is_away_then_its_order_stays_in_flight_until_it_expires(
+def test_l38_a_single_host_that_says_nothing_then_its_order_is_in_flight_until_it_expires(
     centre: Centre,
 ) -> None:
-    centre.register("away", ago=3600)
-    first = order(centre, "away")
+    first = order(centre, "mini-1")
     centre.later = timedelta(hours=23)
-    assert order(centre, "away").ordered.job_id == first.ordered.job_id
+    centre.register("mini-1", ago=-23 * 3600)
+    again = order(centre, "mini-1")
+    assert (again.ordered.job_id, again.until) == (first.ordered.job_id, first.ordered.expires_at)
     centre.later = timedelta(hours=25)
+    assert order(centre, "mini-1").is_new
+
+
+def test_l41_a_single_host_that_is_away_then_its_order_is_in_flight_for_as_long_as_an_update_may_take(
+    centre: Centre,
+) -> None:
+    """lessons.md L41: a host that died must not hold up its next order for a day."""
+    centre.register("away", ago=3600)
+    first = order(centre, "away").ordered
+    centre.later = timedelta(minutes=14)
+    again = order(centre, "away")
+    assert (again.ordered.job_id, again.until) == (first.job_id, first.issued_at + timedelta(minutes=15))
+    centre.later = timedelta(minutes=16)
     assert order(centre, "away").is_new
 
 

@@ -40,7 +40,7 @@ def said(placed: Placed, seconds: float, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_nobody_is_there_then_it_is_said_and_counts_as_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    code, lines = said(Placed(ALL, is_new=True), 1, capsys)
+    code, lines = said(Placed(ALL, is_new=True, until=NOW), 1, capsys)
     assert (code, lines) == (
         1,
         ["ordered j1: an update of all hosts", "  nobody was there to answer; who returns will hear of it"],
@@ -49,8 +49,11 @@ def test_nobody_is_there_then_it_is_said_and_counts_as_failure(capsys: pytest.Ca
 
 def test_one_is_named_then_it_is_called_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     one = replace(ALL, target="mini-1", hosts=("mini-1",))
-    assert said(Placed(one, is_new=True), 0, capsys) == (0, ["ordered j1: an update of mini-1"])
-    assert said(Placed(one, is_new=False), 1, capsys) == (
+    assert said(Placed(one, is_new=True, until=NOW), 0, capsys) == (0, ["ordered j1: an update of mini-1"])
+    assert said(Placed(one, is_new=False, until=NOW), 1, capsys) == (
         1,
-        ["an update of mini-1 is in flight already: j1", "  mini-1: no answer"],
+        [
+            "an update of mini-1 is in flight already, until 2026-11-20T12:00:00Z at most: j1",
+            "  mini-1: no answer",
+        ],
     )

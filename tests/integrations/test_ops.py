@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from newleaf.core.missions.envelope import Envelope, read_envelope, read_fields
 from newleaf.core.missions.results import MissionResult
+from newleaf.core.records import moment
 from newleaf.integrations import http_gate, http_messages, ops
 from newleaf.integrations.ops import OpsApi
 from tests.support.headquarters import FACTORY, OPS, Centre, token
@@ -159,6 +160,8 @@ def test_t24_an_update_for_it_is_in_flight_then_409_with_its_job_id_until_it_is_
     first = order(opened, "mini-1").record["job_id"]
     reply = order(opened, "mini-1")
     assert (reply.status, reply.record["job_id"]) == (409, first)
+    day = moment(reply.record["until"]) - centre.now()
+    assert timedelta(hours=23) < day < timedelta(days=1), "it says when it will be over at the latest"
     assert order(opened, "mini-2").status == 202
     centre.tell("mini-1", first)
     assert order(opened, "mini-1").status == 202

@@ -8,7 +8,7 @@ that any number of processes are one headquarters.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -47,10 +47,11 @@ class Office(Struct, frozen=True):
 
 
 class Placed(Struct, frozen=True):
-    """The order that a host, or all, have now: a new one, or the one that was in flight."""
+    """The order that a host, or all, have now: a new one, or the one that is in flight until then at most."""
 
     ordered: Ordered
     is_new: bool
+    until: datetime
 
 
 class Headquarters:
@@ -106,12 +107,12 @@ class Headquarters:
                 raise HostUnknown(host=host)
             flying = await self._in_flight(host, kept, hosts)
             if flying:
-                return Placed(flying, is_new=False)
+                return flying
             made = await run_in_background(lambda: self.office.make(wish_for(host, branch)), "newleaf-order")
             ordered = await self._ordered(made, host, branch, hosts)
             # Another process may have ordered meanwhile: then that one is judged.
             if await self.room.place(made, ordered, kept.get(ordered.target, b"")):
-                return Placed(ordered, is_new=True)
+                return Placed(ordered, is_new=True, until=ordered.expires_at)
 
     async def find(self, job_id: str) -> Progress | None:
         """What came so far of an order that is the last one of its target; None when there is none.
@@ -162,23 +163,23 @@ class Headquarters:
 
     async def _in_flight(
         self, host: str | None, kept: Mapping[str, bytes], hosts: list[Registration]
-    ) -> Ordered | None:
+    ) -> Placed | None:
         """The order that a host, or all of them, have still to do."""
         now = self.office.now()
-        silent = {known.name for known in hosts if known.is_silent(now)}
+        silent = {known.name: known.at + known.patience for known in hosts if known.is_silent(now)}
+
+        def meant(ordered: Ordered, answered: Collection[str] = ()) -> set[str]:
+            awaited = ordered.awaited(answered, silent, now)
+            return awaited if host is None else awaited & {host}
+
         for target in (EVERYBODY,) if host is None else (host, EVERYBODY):
             ordered = read_ordered(kept.get(target, b""))
             # Results are looked for only where one could still be missing.
-            if ordered is None or not self._meant(host, ordered.awaited((), silent, now)):
-                continue
-            reports = await self._reports(ordered)
-            if reports is not None and self._meant(host, ordered.awaited(reports, silent, now)):
-                return ordered
+            reports = await self._reports(ordered) if ordered and meant(ordered) else None
+            if ordered and reports is not None and (left := meant(ordered, reports)):
+                until = max(ordered.until(name, silent) for name in left)
+                return Placed(ordered, is_new=False, until=until)
         return None
-
-    @staticmethod
-    def _meant(host: str | None, awaited: set[str]) -> bool:
-        return bool(awaited) if host is None else host in awaited
 
     async def _reports(self, ordered: Ordered) -> dict[str, Report] | None:
         """What each host has told of an order; None where results are gone that may have been among them."""

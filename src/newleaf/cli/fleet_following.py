@@ -12,7 +12,7 @@ from newleaf.cli.fleet_tables import describe_report
 from newleaf.cli.invocation import Invocation, draws_progress
 from newleaf.core.missions.results import Report
 from newleaf.core.missions.update_orders import Progress
-from newleaf.core.records import EXIT_CODES
+from newleaf.core.records import EXIT_CODES, short_stamp
 
 if TYPE_CHECKING:
     from newleaf.agent.headquarters import Headquarters, Placed
@@ -55,7 +55,8 @@ def _said(placed: Placed) -> str:
     whom = "all hosts" if ordered.target == "*" else ordered.target
     if placed.is_new:
         return f"ordered {ordered.job_id}: an update of {whom}"
-    return f"an update of {whom} is in flight already: {ordered.job_id}"
+    until = short_stamp(placed.until)
+    return f"an update of {whom} is in flight already, until {until} at most: {ordered.job_id}"
 
 
 def _lines(progress: Progress) -> Iterator[str]:

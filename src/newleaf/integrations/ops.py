@@ -30,6 +30,7 @@ from newleaf.core.missions.ops_requests import Unfit, read_order, read_registrat
 from newleaf.core.missions.registration import INTERVAL_SECONDS
 from newleaf.core.missions.update_orders import Progress
 from newleaf.core.ops_tokens import Token, find_token
+from newleaf.core.records import short_stamp
 from newleaf.integrations.http_gate import Gate, too_long, too_often
 from newleaf.integrations.http_messages import (
     Answer,
@@ -181,8 +182,8 @@ class OpsApi:
     def _told_of(self, placed: Placed, host: str | None) -> Answer:
         ordered = placed.ordered
         if not placed.is_new:
-            record = {"schema": 1, "error": "an update for it is in flight", "job_id": ordered.job_id}
-            return Answer(HTTPStatus.CONFLICT, record)
+            said = {"error": "an update for it is in flight", "until": short_stamp(placed.until)}
+            return Answer(HTTPStatus.CONFLICT, {"schema": 1, **said, "job_id": ordered.job_id})
         branch = ordered.branch or self._headquarters.office.branch
         record = {"ok": True, "job_id": ordered.job_id, "branch": branch, "target_factory_id": host}
         return Answer(HTTPStatus.ACCEPTED, record)

@@ -53,7 +53,12 @@ def _paths() -> Schema:
 
 
 def _order() -> Schema:
-    conflict = {"schema": 1, "error": "an update for it is in flight", "job_id": JOB}
+    conflict = {
+        "schema": 1,
+        "error": "an update for it is in flight",
+        "until": "2026-11-21T12:00:00Z",
+        "job_id": JOB,
+    }
     accepted = {"ok": True, "job_id": JOB, "branch": "main", "target_factory_id": "mini-1"}
     return {
         "operationId": "orderUpdate",
@@ -69,7 +74,7 @@ def _order() -> Schema:
         "responses": {
             "202": _said("The order is on the bus.", "Accepted", accepted),
             "404": _refused("No such host has made itself known.", "no such host has made itself known"),
-            "409": _said("An update for it is in flight.", "InFlight", conflict),
+            "409": _said("An update for it is in flight, until then at most.", "InFlight", conflict),
             **_body_refusals(),
             **_guarded("this token is a factory's"),
             "429": _slow(),
@@ -208,7 +213,11 @@ def _schemas() -> Schema:
             },
             required=True,
         ),
-        "InFlight": _answer(error={"type": "string"}, job_id={"type": "string"}),
+        "InFlight": _answer(
+            error={"type": "string"},
+            until={"type": "string", "description": "when it is in flight no more, at the latest"},
+            job_id={"type": "string"},
+        ),
         "Refusal": _answer(error={"type": "string"}),
         "Progress": _answer(
             outcome={"type": "string"},

@@ -34,23 +34,38 @@ def failed(outcome: str, host: str = "a") -> Report:
     return told(host, outcome, "FAILED")
 
 
+LONG_AGO, LATER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+
+
 @pytest.mark.parametrize(
-    ("ordered", "answered", "silent", "awaited"),
+    ("ordered", "answered", "silent", "minutes", "awaited"),
     [
-        (ONE, (), (), {"a"}),
-        (ONE, ("a",), (), set()),
-        (ONE, (), ("a",), {"a"}),
-        (ALL, (), (), {"a", "b"}),
-        (ALL, ("a",), (), {"b"}),
-        (ALL, ("a",), ("b",), set()),
+        (ONE, (), {}, 0, {"a"}),
+        (ONE, ("a",), {}, 0, set()),
+        (ONE, (), {"a": LONG_AGO}, 14, {"a"}),
+        (ONE, (), {"a": LONG_AGO}, 15, set()),
+        (ONE, (), {"a": LATER}, 74, {"a"}),
+        (ONE, (), {"a": LATER}, 75, set()),
+        (ONE, (), {}, 24 * 60 - 1, {"a"}),
+        (ONE, (), {}, 24 * 60, set()),
+        (ALL, (), {}, 0, {"a", "b"}),
+        (ALL, ("a",), {}, 0, {"b"}),
+        (ALL, ("a",), {"b": LONG_AGO}, 0, set()),
+        (ALL, (), {}, 24 * 60, set()),
     ],
-    ids=["one", "one that told", "one that is away", "all", "one of all told", "the other is away"],
-)
+    ids=[
+        "one", "one that told", "one that is away", "away for long", "it left later", "and did not come back",
+        "one that says nothing", "expired", "all", "one of all told", "the other is away", "all expired",
+    ],
+)  # fmt: skip
 def test_an_order_then_the_hosts_that_it_waits_for(
-    ordered: Ordered, answered: tuple[str, ...], silent: tuple[str, ...], awaited: set[str]
+    ordered: Ordered,
+    answered: tuple[str, ...],
+    silent: dict[str, datetime],
+    minutes: float,
+    awaited: set[str],
 ) -> None:
-    assert ordered.awaited(answered, silent, NOW) == awaited
-    assert ordered.awaited((), (), NOW + timedelta(days=1)) == set()
+    assert ordered.awaited(answered, silent, NOW + timedelta(minutes=minutes)) == awaited
 
 
 def test_an_order_is_kept_then_read_back_and_what_is_none_is_none() -> None:

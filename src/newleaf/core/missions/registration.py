@@ -52,9 +52,14 @@ class Registration(Struct, frozen=True, kw_only=True):
     def as_json(self) -> str:
         return msgspec.json.encode(self.as_record()).decode()
 
+    @property
+    def patience(self) -> timedelta:
+        """How long it may say nothing, until it is silent."""
+        return timedelta(seconds=MISSED * self.interval_seconds)
+
     def is_silent(self, now: datetime) -> bool:
         """Whether it has missed too many of its own intervals."""
-        return now - self.at > timedelta(seconds=MISSED * self.interval_seconds)
+        return now - self.at > self.patience
 
     def is_of_another(self, consumer: str, now: datetime) -> bool:
         """Whether somebody else goes by this host's name just now."""

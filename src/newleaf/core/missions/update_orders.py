@@ -1,16 +1,17 @@
 """The updates that headquarters has ordered: which is in flight, and for whom.
 
 Rules: the last order of each target is kept on the bus, so every process of headquarters, and the next one,
-knows it. It is in flight until the host has told its result, or the order has expired; one for all of them,
-until each has that was there when it was given, those that fell silent aside (lessons.md L38, L41): an order
-for a host that is in flight is not given again (threats.md T24). What cannot be known any more, because the
-results were trimmed, is not in flight: hosts coalesce orders by themselves.
+knows it. It is in flight until the host has told its result, or has been away for longer than updates take,
+or the order has expired; one for all, until each has told that was there when it was given, those that
+fell silent aside (lessons.md L38, L41): an order for a host that is in flight is not given again (threats.md
+T24). What cannot be known any more, because the results were trimmed, is not in flight: hosts coalesce orders
+by themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +25,8 @@ from newleaf.core.records import EXIT_CODES, short_stamp
 
 WORST_FIRST = ("inconsistent", "rolled_back", "failed", "refused", "waiting", "held")
 """Of several hosts' outcomes, the one that counts for all."""
+AWAY = timedelta(minutes=15)
+"""How long a host that fell silent is waited for: its update restarts it, and may move its data first."""
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -41,13 +44,18 @@ class Ordered(Struct, frozen=True, kw_only=True):
     def as_json(self) -> str:
         return msgspec.json.encode(self).decode()
 
-    def awaited(self, answered: Collection[str], silent: Collection[str], now: datetime) -> set[str]:
-        """The hosts that have not told their result, and are still to be waited for."""
-        if now >= self.expires_at:
-            return set()
-        # A single host that is away hears the order on its return; of all, who is away holds up nobody.
-        gone = set(answered) if self.target != EVERYBODY else {*answered, *silent}
-        return set(self.hosts) - gone
+    def awaited(self, answered: Collection[str], silent: Mapping[str, datetime], now: datetime) -> set[str]:
+        """The hosts that have not told their result, and are still to be waited for; `silent` since when."""
+        return {host for host in set(self.hosts) - set(answered) if now < self.until(host, silent)}
+
+    def until(self, host: str, silent: Mapping[str, datetime]) -> datetime:
+        """How long a host is waited for, should it say nothing more."""
+        fell_silent = silent.get(host)
+        if fell_silent is None:
+            return self.expires_at
+        # Of all, who is away holds up nobody; a single one may be away because of this very order.
+        away = AWAY if self.target != EVERYBODY else timedelta()
+        return min(self.expires_at, max(self.issued_at, fell_silent) + away)
 
 
 class Progress(Struct, frozen=True):
