@@ -129,6 +129,25 @@ def test_not_headquarters_or_a_host_that_nobody_knows_then_no_order(centre: Cent
     assert centre.published("mini-1") == []
 
 
+def test_silent_for_a_week_then_gone_and_headquarters_takes_it_off_the_bus(centre: Centre) -> None:
+    centre.register("away", ago=6.9 * 86400)
+    centre.register("gone", ago=7.1 * 86400)
+
+    async def look(made: Headquarters) -> tuple[list[str], list[str]]:
+        seen = [host.name for host in await made.hosts()]
+        return seen, sorted(await made.room.registrations())
+
+    there = ["away", "mini-1", "mini-2"]
+    centre.publishes = False
+    assert centre.do(look) == (there, ["away", "gone", "mini-1", "mini-2"]), "who looks writes nothing"
+    centre.publishes = True
+    with pytest.raises(HostUnknown):
+        order(centre, "gone")
+    assert centre.do(look) == (there, there)
+    centre.register("gone")
+    assert order(centre, "gone").is_new
+
+
 def test_hosts_and_an_announcement_then_the_fleet(centre: Centre) -> None:
     centre.register("mini-1", commit="a" * 40)
     centre.register("mini-2", commit="b" * 40)

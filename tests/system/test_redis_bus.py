@@ -222,6 +222,28 @@ def test_registered_then_it_is_known_by_its_name(server: RedisServer) -> None:
     run(server, work)
 
 
+def test_many_are_registered_then_all_are_known_and_no_answer_is_as_long_as_they_are_many(
+    server: RedisServer,
+) -> None:
+    async def work(bus: RedisBus) -> None:
+        texts = {f"mini-{number}": b"x" * 200 for number in range(500)}
+        words = [word for pair in texts.items() for word in pair]
+        await bus._call("HSET", STREAMS.registrations, *words)
+        longest, plainly = 0, bus._call
+
+        async def measured(*words: Any) -> Any:
+            nonlocal longest
+            answer = await plainly(*words)
+            longest = max(longest, len(answer[1]) // 2)
+            return answer
+
+        bus._call = measured  # type: ignore[method-assign]
+        assert await bus.registrations() == texts
+        assert longest < 250
+
+    run(server, work)
+
+
 def test_full_or_somebodys_replica_then_an_error_of_ours(server: RedisServer) -> None:
     async def work(bus: RedisBus) -> None:
         await bus._call("CONFIG", "SET", "maxmemory", "1")

@@ -103,6 +103,18 @@ def test_the_bus_is_full_then_it_is_said_and_nothing_is_kept(server: RedisServer
     run(server, place)
 
 
+def test_forgotten_then_it_is_gone_and_one_that_has_spoken_since_is_not(server: RedisServer) -> None:
+    async def forget(room: RedisHeadquarters) -> None:
+        for name in ("mini-1", "mini-2"):
+            await room.register(name, "old")
+        await room.register("mini-2", "new")
+        for name in ("mini-1", "mini-2", "mini-3"):
+            await room.forget(name, b"old")
+        assert await room.registrations() == {"mini-2": b"new"}
+
+    run(server, forget)
+
+
 def test_the_bus_is_gone_then_it_is_said(server: RedisServer) -> None:
     server.kill()
     with pytest.raises(BusUnreachable):

@@ -8,6 +8,7 @@ that any number of processes are one headquarters.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -77,8 +78,18 @@ class Headquarters:
     # --- who is there -----------------------------------------------------------------------
 
     async def hosts(self) -> list[Registration]:
-        """Every host that ever made itself known, by name. Raises: BusUnreachable and its kin."""
-        return read_hosts(await self.room.registrations())
+        """Every host that is known, by name; those that are gone are forgotten.
+
+        Raises: BusUnreachable and its kin.
+        """
+        kept, now = await self.room.registrations(), self.office.now()
+        hosts = read_hosts(kept)
+        # A host that only looks writes nothing; what cannot be forgotten now will be later.
+        with contextlib.suppress(BusUnreachable):
+            for host in hosts if self.office.publishes else ():
+                if host.is_gone(now):
+                    await self.room.forget(host.name, kept[host.name])
+        return [host for host in hosts if not host.is_gone(now)]
 
     async def fleet(self) -> Fleet:
         """Who runs what, beside the release that was announced last. Raises: BusUnreachable and its kin."""

@@ -154,7 +154,11 @@ def _list() -> Schema:
         "operationId": "listRegistrations",
         "summary": "Who runs what, and when each was last heard.",
         "responses": {
-            "200": _said("All that ever made themselves known.", "Registrations", example),
+            "200": _said(
+                "All that have made themselves known, those that were silent for a week aside.",
+                "Registrations",
+                example,
+            ),
             **_guarded("this token is a factory's"),
             "429": _slow(),
         },

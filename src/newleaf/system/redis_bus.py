@@ -72,9 +72,8 @@ class RedisRoom:
         return bool(await self._call("XDEL", stream, entry))
 
     async def registrations(self) -> dict[str, bytes]:
-        """The registrations of all hosts that ever made one, as they wrote them."""
-        found = await self._call("HGETALL", self.streams.registrations)
-        return {_text(name): value for name, value in zip(found[::2], found[1::2], strict=True)}
+        """The registrations of all hosts that are not forgotten, as they wrote them."""
+        return await self._whole(self.streams.registrations)
 
     async def registration(self, name: str) -> bytes | None:
         found: bytes | None = await self._call("HGET", self.streams.registrations, name)
@@ -98,6 +97,16 @@ class RedisRoom:
         if found:
             self._heard = found[-1].id
         return [entry.fields for entry in found]
+
+    async def _whole(self, key: str) -> dict[str, bytes]:
+        """A hash, page by page: no answer is as long as a fleet is large."""
+        found: dict[str, bytes] = {}
+        cursor = b"0"
+        while True:
+            cursor, page = await self._call("HSCAN", key, cursor, "COUNT", PAGE)
+            found |= _pairs(page)
+            if cursor == b"0":
+                return found
 
     async def _call(self, *words: Any) -> Any:
         task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""What headquarters does on the bus besides publishing: it keeps the last order of each target.
+"""What headquarters does on the bus besides publishing: it keeps each target's last order, and forgets hosts.
 
 Rules: an order is published and kept in one step of the server, and only where what is kept is what was
 judged: of two processes that order at once, one does (lessons.md L43), and nothing is kept that was not
@@ -19,6 +19,9 @@ redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', unpack(ARGV, 5))
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
+_FORGET = """
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+"""
 
 
 class RedisHeadquarters(RedisRoom):
@@ -30,9 +33,11 @@ class RedisHeadquarters(RedisRoom):
 
     async def orders(self) -> dict[str, bytes]:
         """The last order of each target, as it was kept."""
-        found = await self._call("HGETALL", self.streams.orders)
-        pairs = zip(found[::2], found[1::2], strict=True)
-        return {name.decode("utf-8", "replace"): text for name, text in pairs}
+        return await self._whole(self.streams.orders)
+
+    async def forget(self, name: str, registration: bytes) -> None:
+        """Forgets a host that is gone; one that has said something since is kept."""
+        await self._call("EVAL", _FORGET, 1, self.streams.registrations, name, registration)
 
     async def place(self, order: Order, ordered: Ordered, was: bytes) -> bool:
         """Publishes an order and keeps it; False, and nothing is done, where it is not `was` that is kept."""

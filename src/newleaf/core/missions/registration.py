@@ -1,7 +1,7 @@
 """How a host makes itself known on the bus: who it is, what it can do, what it runs; again and again.
 
 A host that has said nothing for three intervals is silent: what it ran is not known any more (lessons.md
-L41).
+L41). One that has said nothing for a week is gone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ INTERVAL_SECONDS = 15.0
 LONGEST_INTERVAL_SECONDS = 3600.0
 """Whoever means to say less often than that would hardly ever be silent."""
 MISSED = 3
+GONE = timedelta(days=7)
+"""Longer than a host that is to come back is switched off, and than an order waits for it: a day, mostly."""
 MAX_BYTES = 16 * 1024
 
 
@@ -60,6 +62,10 @@ class Registration(Struct, frozen=True, kw_only=True):
     def is_silent(self, now: datetime) -> bool:
         """Whether it has missed too many of its own intervals."""
         return now - self.at > self.patience
+
+    def is_gone(self, now: datetime) -> bool:
+        """Whether nobody counts on it any more; its next word makes it known again."""
+        return now - self.at > GONE
 
     def is_of_another(self, consumer: str, now: datetime) -> bool:
         """Whether somebody else goes by this host's name just now."""
