@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from newleaf.agent import missions
 from newleaf.core.missions.kinds import PAUSE, RESUME, ROLLBACK
 from newleaf.core.missions.mission_errors import MissionKeysUnusable
 from newleaf.core.missions.registration import Registration, read_registration
@@ -68,6 +69,12 @@ def run(server: RedisServer, work: Callable[[Room], Awaitable[Any]]) -> Any:
 def job(number: int) -> Counter:
     """A handler of a kind of its own."""
     return Counter(f"app:kind{number}")
+
+
+class Updater:
+    """Of this process."""
+
+    restart_wanted = False
 
 
 # --- one order, its hosts, its result -----------------------------------------------------------
@@ -460,6 +467,49 @@ def test_l39_a_dead_consumers_entries_are_claimed_and_given_up_after_enough_trie
     run(server, work)
 
 
+def test_it_waits_long_for_news_then_what_a_dead_consumer_left_is_claimed_in_time(
+    host: PretendedHost, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missions, "READ_SECONDS", 60.0)
+
+    async def work(hq: Room) -> None:
+        await hq.room._call("XGROUP", "CREATE", STREAMS.host("mini-1"), "host:mini-1", "0", "MKSTREAM")
+        order = await hq.publish(kind="app:count")
+        own = STREAMS.host("mini-1")
+        await hq.room._call("XREADGROUP", "GROUP", "host:mini-1", "dead", "STREAMS", own, ">")
+        async with running(consumer(host, server.url, [Counter()])):
+            assert (await hq.report(order, seconds=5)).status == SUCCESS
+
+    run(server, work)
+
+
+def test_it_waits_long_for_news_then_it_hears_at_once_of_them_and_of_its_own_end_and_soon_of_a_restart(
+    host: PretendedHost, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes in between is not lost: it is handed out again."""
+    monkeypatch.setattr(missions, "READ_SECONDS", 60.0)
+    monkeypatch.setattr(missions, "RETAKE_SECONDS", 60.0)
+    updater, handler = Updater(), Counter()
+
+    async def work(hq: Room) -> None:
+        async with asyncio.timeout(10), running(consumer(host, server.url, [handler], restarts=updater)):
+            first = await hq.publish(kind="app:count")
+            await hq.report(first)
+            updater.restart_wanted = True
+            await asyncio.sleep(0.2)
+            second = await hq.publish(kind="app:count")
+            await asyncio.sleep(0.1)
+            assert await hq.unread(STREAMS.host("mini-1")) == 1, "it does not read any more"
+            updater.restart_wanted = False
+            await hq.report(second)
+            await hq.publish(kind="system:pause_factory")
+            await hq.publish(kind="system:resume_factory")
+            await hq.report(await hq.publish(kind="app:count"))
+        assert len(handler.done) == 3
+
+    run(server, work)
+
+
 def test_two_under_one_name_then_it_is_said_and_each_mission_is_done_once(
     tmp_path: Path, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -561,9 +611,6 @@ def test_l26_a_restart_is_wanted_then_the_mission_ends_and_none_begins(
 def test_an_updater_wants_a_restart_then_nothing_begins_until_it_has_changed_its_mind(
     host: PretendedHost, server: RedisServer
 ) -> None:
-    class Updater:
-        restart_wanted = False
-
     updater, handler = Updater(), Counter()
 
     async def work(hq: Room) -> None:

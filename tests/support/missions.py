@@ -41,6 +41,7 @@ def quickly(monkeypatch: Any) -> None:
     for module, name, seconds in (
         (missions, "READ_SECONDS", 0.05),
         (missions, "LOOK_SECONDS", 0.02),
+        (missions, "FLAG_SECONDS", 0.02),
         (missions, "RETAKE_SECONDS", 0.1),
         (missions, "IDLE_SECONDS", 0.3),
         (missions, "FIRST_PAUSE_SECONDS", 0.05),

@@ -47,7 +47,10 @@ from newleaf.system.inside_lock import MISSIONS_LOCK
 from newleaf.system.locks import is_update_running
 from newleaf.system.restarts import identify_daemon, read_flag
 
-READ_SECONDS = 2.0
+READ_SECONDS = 8.0
+"""How long news are waited for; less than whoever reads waits for an answer, more costs less."""
+FLAG_SECONDS = 2.0
+"""How soon it is noticed, meanwhile, that a restart is wanted."""
 LOOK_SECONDS = 0.5
 RETAKE_SECONDS = 15.0
 IDLE_SECONDS = 30.0
@@ -193,12 +196,14 @@ class Missions:
             return
         if _now() >= self._retake_at:
             await self._look_after(bus)
+        # Those that died are looked for in time.
+        seconds = min(READ_SECONDS, max(0.0, self._retake_at - _now()))
         if self.paused:
-            await self._take(bus, await self._unless_stopped(bus.peek(PEEKED, READ_SECONDS)))
+            await self._take(bus, await self._unless_over(bus.peek(PEEKED, seconds)))
             return
-        seconds = READ_SECONDS if self._work.is_idle else 0.0
         if self._work.room:
-            await self._take(bus, await self._unless_stopped(bus.read(self._work.room, seconds)))
+            seconds = seconds if self._work.is_idle else 0.0
+            await self._take(bus, await self._unless_over(bus.read(self._work.room, seconds)))
         if not self._is_over and not self.restart_requested:
             await self._work.work()
 
@@ -311,12 +316,19 @@ class Missions:
             await self._work.desk.keep_facts({CONSUMER: known})
         return known
 
-    async def _unless_stopped(self, waiting: Coroutine[Any, Any, list[Entry]]) -> list[Entry]:
-        """What comes; nothing once the run is to end: what was handed out meanwhile waits for the next."""
+    async def _unless_over(self, waiting: Coroutine[Any, Any, list[Entry]]) -> list[Entry]:
+        """What comes; nothing once the run is to end, or a restart is wanted.
+
+        What was handed out meanwhile is handed out again.
+        """
         reading, stopping = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopping.wait())
+        done: set[asyncio.Future[Any]] = set()
         try:
-            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return reading.result() if reading.done() else []
+            while not done and not self.restart_requested:
+                done, _ = await asyncio.wait(
+                    {reading, stopping}, timeout=FLAG_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+            return reading.result() if reading in done else []
         finally:
             for task in (reading, stopping):
                 task.cancel()

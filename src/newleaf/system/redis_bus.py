@@ -172,6 +172,9 @@ class RedisBus(RedisRoom):
         await self._trim()
         found = []
         for stream in self._names:
+            count, *_ = await self._call("XPENDING", stream, self._group)
+            if not count:
+                continue
             own = {entry.id for entry in await self._own_pending(stream)}
             await self._claim(stream, int(idle_seconds * 1000))
             # What this consumer has left itself, paused or about to restart, is no failed delivery.
