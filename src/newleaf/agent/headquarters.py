@@ -7,7 +7,6 @@ that any number of processes are one headquarters.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from newleaf.agent.background import run_in_background
+from newleaf.agent.following import follow, reports_of
 from newleaf.core.missions.fleet_view import Fleet, read_announced, read_hosts, see
 from newleaf.core.missions.mission_errors import BusUnreachable, NotHeadquarters
 from newleaf.core.missions.ops_errors import HostUnknown
-from newleaf.core.missions.ports import Entry
 from newleaf.core.missions.publishing import Order, Wish
 from newleaf.core.missions.registration import Registration
 from newleaf.core.missions.results import Report
@@ -31,8 +30,6 @@ from newleaf.core.ports import Updates
 if TYPE_CHECKING:
     from newleaf.system.redis_headquarters import RedisHeadquarters
 
-LOOK_SECONDS = 1.0
-AGAIN_SECONDS = 0.5
 BEGINNING = "0"
 
 
@@ -136,26 +133,9 @@ class Headquarters:
                 return Progress(ordered, await self._reports(ordered) or {})
         return None
 
-    async def follow(self, ordered: Ordered, seconds: float) -> AsyncIterator[Report]:
-        """Results of an order, as they come; ends when all that it waits for have told, or the time is over.
-
-        A bus that is away meanwhile is waited for as well.
-        """
-        loop, since, told = asyncio.get_running_loop(), ordered.since, set[str]()
-        deadline = loop.time() + seconds
-        while (left := deadline - loop.time()) > 0:
-            try:
-                page = await self.room.after(self.room.streams.results, since, min(left, LOOK_SECONDS))
-            except BusUnreachable:
-                await asyncio.sleep(min(left, AGAIN_SECONDS))
-                continue
-            for report in _of(ordered, page):
-                if report.host not in told:
-                    told.add(report.host)
-                    yield report
-            since = page[-1].id if page else since
-            if ordered.hosts and told.issuperset(ordered.hosts):
-                return
+    def follow(self, ordered: Ordered, seconds: float) -> AsyncIterator[Report]:
+        """Results of an order, as they come, until all that it waits for have told, or the time is over."""
+        return follow(self.room, ordered.job_id, ordered.since, ordered.hosts, seconds)
 
     async def _ordered(
         self, made: Order, host: str | None, branch: str | None, hosts: list[Registration]
@@ -200,15 +180,10 @@ class Headquarters:
             return None
         found: dict[str, Report] = {}
         while page:
-            for report in _of(ordered, page):
+            for report in reports_of(ordered.job_id, page):
                 found.setdefault(report.host, report)
             page = await room.page(room.streams.results, f"({page[-1].id}")
         return found
-
-
-def _of(ordered: Ordered, page: list[Entry]) -> list[Report]:
-    reports = (Report.read(entry.fields) for entry in page)
-    return [report for report in reports if report and report.job_id == ordered.job_id]
 
 
 class Operations(Struct, frozen=True):

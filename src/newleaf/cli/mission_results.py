@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import Struct, field
 
+from newleaf.agent.following import follow
 from newleaf.cli.invocation import Invocation, draws_progress
 from newleaf.cli.mission_letters import run_in
 from newleaf.core.missions.publishing import Order
@@ -18,8 +18,6 @@ from newleaf.core.missions.results import SUCCESS, Report
 
 if TYPE_CHECKING:
     from newleaf.system.redis_bus import RedisRoom
-
-LOOK_SECONDS = 1.0
 
 
 class Answers(Struct):
@@ -49,22 +47,6 @@ async def expected_hosts(room: RedisRoom, order: Order) -> set[str]:
     return {host.name for host in known if host and host.is_meant(target) and not host.is_silent(now)}
 
 
-async def results_of(
-    room: RedisRoom, order: Order, since: str, answers: Answers, seconds: float
-) -> AsyncIterator[Report]:
-    """Results of the order, as they come; ends when all who are meant have answered, or the time is over."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while (left := deadline - asyncio.get_running_loop().time()) > 0:
-        for entry in await room.after(room.streams.results, since, min(left, LOOK_SECONDS)):
-            since = entry.id
-            report = Report.read(entry.fields)
-            if report and report.job_id == order.envelope.job_id and report.host not in answers.reports:
-                answers.reports[report.host] = report
-                yield report
-        if answers.expected and not answers.silent:
-            return
-
-
 def publish_and_wait(invocation: Invocation, room: RedisRoom, order: Order, seconds: float) -> int:
     """Publishes an order, and waits for its results where somebody wants to. Raises: BusUnreachable."""
     return run_in(room, lambda: _publish(invocation, room, order, seconds))
@@ -83,7 +65,8 @@ async def _publish(invocation: Invocation, room: RedisRoom, order: Order, second
     shows = draws_progress()
     if shows:
         invocation.say(said)
-    async for report in results_of(room, order, since, answers, seconds):
+    async for report in follow(room, envelope.job_id, since, answers.expected, seconds):
+        answers.reports[report.host] = report
         if shows:
             invocation.say(f"  {_line(report)}")
     outcome, code = answers.outcome
