@@ -347,14 +347,26 @@ def test_t27_replayed_then_the_stored_result_is_told_again_and_nothing_is_done_a
 def test_one_idempotency_key_then_done_once_and_each_job_is_told(
     host: PretendedHost, server: RedisServer
 ) -> None:
-    handler = Counter()
+    """What is ordered while the first is under way is told as well, when that is over."""
+    handler, may_end = Counter(), asyncio.Event()
+    plainly = handler.does
+
+    async def wait(envelope: Any) -> Any:
+        await may_end.wait()
+        return plainly(envelope)
+
+    handler.does = wait
 
     async def work(hq: Room) -> None:
         async with running(consumer(host, server.url, [handler])):
             orders = [await hq.publish(kind="app:count", idempotency_key="once") for _ in range(2)]
-            await hq.report(orders[0])
-            third = await hq.publish(kind="app:count", idempotency_key="once")
-            assert (await hq.report(third)).status == SUCCESS
+            await until(lambda: handler.done)
+            may_end.set()
+            orders.append(await hq.publish(kind="app:count", idempotency_key="once"))
+            for order in orders:
+                assert (await hq.report(order)).status == SUCCESS
+            await hq.settled()
+            assert len(await hq.reports()) == 3
         assert handler.done == orders[:1]
 
     run(server, work)

@@ -76,6 +76,9 @@ class MissionDesk:
         if entry.is_peeked or judgement.word == judging.LEAVE:
             return
         if known and judgement.word == judging.KNOWN:
+            if known.id != envelope.job_id and known.stage != OVER:
+                # Another job of one key, which has no result yet: read again, it will have one.
+                return
             await self._tell_again(bus, entry, envelope, known)
         await bus.acknowledge(entry)
 
