@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -59,13 +59,15 @@ def no_bus(_: str) -> Any:
     raise AssertionError
 
 
-def left(host: PretendedHost, fields: dict[str, str], tries: int = 0, **changes: Any) -> Order:
+def left(
+    host: PretendedHost, fields: dict[str, str], tries: int = 0, ago: float = 0.0, **changes: Any
+) -> Order:
     """An order that a dead process has left."""
     orders = Orders(host.state)
     orders._owner = (2**22 + 1, "gone")
     envelope = read_envelope(fields)
     order = Order(
-        key_of(envelope), envelope.job_id, DOOR, DOOR, datetime.now(UTC),
+        key_of(envelope), envelope.job_id, DOOR, DOOR, datetime.now(UTC) - timedelta(seconds=ago),
         mission=Kept(fields, "t:all/1-0", tries, changes.pop("result", None)).as_record(), **changes,
     )  # fmt: skip
     assert orders.accept(order)
@@ -194,6 +196,17 @@ def test_l4_an_update_was_made_before_the_kill_then_its_end_is_told_and_none_is_
     taken_on(host, outbox)
     assert (outbox.reports[0].job_id, outbox.reports[0].status) == (order.id, SUCCESS)
     assert host.updates.asked == []
+
+
+def test_l1_an_update_was_over_and_its_time_too_then_its_end_is_told_and_not_that_it_is_owed(
+    host: PretendedHost,
+) -> None:
+    """lessons.md L1: a restart may take longer than the mission allows."""
+    outbox = Outbox()
+    left(host, fields_of(UPDATE, timeout_seconds=1), ago=60)
+    host.updates.tell_end(confirmed=True)
+    taken_on(host, outbox)
+    assert (outbox.reports[0].status, outbox.reports[0].error) == (SUCCESS, "")
 
 
 def test_the_bus_is_away_then_the_result_is_told_when_it_is_back(host: PretendedHost) -> None:

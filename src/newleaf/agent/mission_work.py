@@ -42,6 +42,8 @@ UNKNOWN_KIND = "unknown_kind"
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 UPDATE_SECONDS = 24 * 3600.0
 """The host's own limit on waiting for what comes of an update."""
+LAST_LOOK_SECONDS = 2.0
+"""For what has come of an update that the last process made, though its mission's time is over."""
 MAX_QUEUED = 8
 """Missions of the app that are accepted ahead: among these the priority counts."""
 
@@ -141,6 +143,9 @@ class MissionWork:
     async def _update(self, order: Order, envelope: Envelope, *, is_left: bool) -> None:
         seconds = limit_seconds(envelope, UPDATE_SECONDS)
         left = seconds - (self._doors.now() - order.accepted_at).total_seconds()
+        if is_left:
+            # It may be over, and only its telling be late.
+            left = max(LAST_LOOK_SECONDS, left)
         following = asyncio.ensure_future(self._follow(order, is_left=is_left))
         try:
             done, _ = await asyncio.wait({following}, timeout=max(0.0, left))
