@@ -21,9 +21,11 @@ async def run():
     async with newleaf.Updater(settings=settings) as updater:
         newleaf.ready(settings)
         print("sessions", VERSION, "serves", flush=True)
-        working = asyncio.create_task(work(updater))
-        await stop.wait()
-        working.cancel()
+        # A group: work that fails ends the daemon, which would do nothing and look well otherwise.
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(work(updater))
+            await stop.wait()
+            working.cancel()
 
 
 async def work(updater):
