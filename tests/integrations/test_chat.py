@@ -12,8 +12,10 @@ import pytest
 
 from newleaf.agent import desk
 from newleaf.core.chat import RECEIPT, SHORT_CHARACTERS
+from newleaf.core.errors import DiskFull
 from newleaf.core.orders import OVER
 from newleaf.integrations.chat import ChatCommand, NotSent, Refused
+from newleaf.system.orders import Orders
 from tests.support.pretended_host import Killed, PretendedHost, until
 
 
@@ -75,6 +77,19 @@ def test_an_update_then_a_receipt_at_once_and_the_outcome_later(host: PretendedH
     assert chat.messages[1].startswith(
         "Updated to 1.1.0 (bbbbbbbbb).\nThe new process has reported it.\n1 commit:"
     )
+
+
+def test_the_receipt_cannot_be_kept_then_the_outcome_is_told_all_the_same(
+    host: PretendedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, host.updates.confirmed = Chat(host), True
+
+    def full(*_: object) -> None:
+        raise DiskFull(path="state", free="0", needed="1")
+
+    monkeypatch.setattr(Orders, "note_receipt", full)
+    run(lambda: asked(ChatCommand(host.doors(), chat.send, chat.edit)))
+    assert [text.partition(" ")[0] for text in chat.messages[1:]] == ["Updated"]
 
 
 def test_not_newleafs_then_it_is_the_apps(host: PretendedHost) -> None:

@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -170,7 +171,9 @@ class ChatCommand:
     async def _receive(self, order: Order) -> str | None:
         receipt = await self._try_to_tell(order.to or "", RECEIPT)
         if receipt:
-            await self._desk.note_receipt(order, receipt)
+            # Told by another process, the final word would be a message of its own: no reason not to tell it.
+            with contextlib.suppress(NewleafError):
+                await self._desk.note_receipt(order, receipt)
         return receipt
 
     async def _take_on(self, order: Order) -> None:
