@@ -12,6 +12,7 @@ from newleaf.core.missions.mission_errors import BusForgot, BusUnreachable
 from newleaf.core.missions.streams import MAX_ENTRIES, Streams
 from newleaf.system import redis_bus
 from newleaf.system.redis_bus import RedisBus, RedisRoom
+from newleaf.system.redis_client import MAX_CONNECTIONS
 from tests.support.redis_server import ENGINES, RedisServer, serve_redis
 from tests.support.redis_trouble import answering
 
@@ -240,6 +241,16 @@ def test_many_are_registered_then_all_are_known_and_no_answer_is_as_long_as_they
         bus._call = measured  # type: ignore[method-assign]
         assert await bus.registrations() == texts
         assert longest < 250
+
+    run(server, work)
+
+
+def test_more_ask_at_once_than_there_are_connections_then_they_wait_for_each_other(
+    server: RedisServer,
+) -> None:
+    async def work(bus: RedisBus) -> None:
+        waits = (bus.after(OWN, "$", 0.2) for _ in range(MAX_CONNECTIONS + 4))
+        assert await asyncio.gather(*waits) == [[]] * (MAX_CONNECTIONS + 4)
 
     run(server, work)
 

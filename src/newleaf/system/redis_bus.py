@@ -22,7 +22,7 @@ from newleaf.core.missions.ports import Entry
 from newleaf.core.missions.registration import MAX_BYTES
 from newleaf.core.missions.streams import MAX_ENTRIES, Streams
 from newleaf.core.secrets import mask_known, mask_text
-from newleaf.system.redis_client import close, connect, secrets_of
+from newleaf.system.redis_client import MAX_CONNECTIONS, close, connect, secrets_of
 
 PAGE = 100
 BEGINNING, END, NEW = "0", "$", ">"
@@ -37,6 +37,7 @@ class RedisRoom:
         """Raises: BusUnreachable for what is no url of a server."""
         self._shown = mask_text(url)
         self._heard: str | None = None
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self.streams = streams
         try:
             self._client = connect(url)
@@ -112,8 +113,10 @@ class RedisRoom:
         task = asyncio.current_task()
         before = task.cancelling() if task else 0
         try:
-            with self._explained():
-                return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+            # Its pool does not wait for a connection that is free: one more at once would be a failure.
+            async with self._turns:
+                with self._explained():
+                    return await self._client.execute_command(*words)  # type: ignore[no-untyped-call]
         finally:
             # redis-py swallows a cancellation that comes while it connects: the task would live on.
             if task and task.cancelling() > before:
