@@ -61,3 +61,8 @@ def test_what_cannot_be_used_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match=r"has|cannot be read") as refused:
         parse_redis_url(url)
     assert CANARY not in str(refused.value)
+
+
+def test_t29_shown_then_without_its_secrets() -> None:
+    """threats.md T29"""
+    assert repr(parse_redis_url("redis://u:canary@h:1/0")) == "RedisAddress('h', 1, None)"

@@ -35,6 +35,9 @@ class RedisAddress(Struct, frozen=True):
     """Whether the certificate must be good."""
     is_name_checked: bool = True
 
+    def __repr__(self) -> str:
+        return f"RedisAddress({self.host!r}, {self.port!r}, {self.path!r})"
+
 
 def parse_redis_url(url: str) -> RedisAddress:
     """The address.

@@ -34,3 +34,14 @@ def test_read(url: str, found: Sentinels | None) -> None:
 def test_anything_else_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must be like"):
         read_sentinels(url)
+
+
+def test_an_option_that_nothing_here_obeys_is_refused_without_a_word_of_it() -> None:
+    with pytest.raises(ValueError, match="has an option that newleaf does not know") as caught:
+        read_sentinels("rediss+sentinel://h/main?sentinel_password=s&ssl_ca_certs=canary")
+    assert "canary" not in str(caught.value)
+
+
+def test_shown_then_without_its_secrets() -> None:
+    """threats.md T29"""
+    assert "canary" not in repr(read_sentinels("redis+sentinel://u:canary@h/main?sentinel_password=canary"))

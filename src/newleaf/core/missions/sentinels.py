@@ -2,7 +2,8 @@
 
 `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DB`: the sentinels, the name that they watch the
 servers by, and the database; `rediss+sentinel://` where sentinels and servers speak TLS. User and password
-are the servers'; sentinels with a password of their own get it by `?sentinel_password=`.
+are the servers'; sentinels with a password of their own get it by `?sentinel_password=`. Options that nothing here
+obeys are refused, so that nobody believes in them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ class Sentinels(Struct, frozen=True):
     sentinel_password: str | None = None
     has_tls: bool = False
 
+    def __repr__(self) -> str:
+        return f"Sentinels({self.addresses!r}, {self.service!r})"
+
 
 def read_sentinels(url: str) -> Sentinels | None:
     """What a url of sentinels says; None for another url. Raises: ValueError."""
@@ -42,6 +46,8 @@ def read_sentinels(url: str) -> Sentinels | None:
         raise ValueError("must be like redis+sentinel://HOST:26379,HOST:26379/SERVICE/0")
     user, _, password = (found["user"] or "").partition(":")
     query = parse_qs(found["query"] or "")
+    if set(query) - {"sentinel_password"}:
+        raise ValueError("has an option that newleaf does not know")
     return Sentinels(
         tuple((part["name"].strip("[]"), int(part["port"] or DEFAULT_PORT)) for part in addresses if part),
         found["service"],
