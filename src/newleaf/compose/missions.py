@@ -53,11 +53,11 @@ def mission_door(found: Host) -> MissionDoor:
     return MissionDoor(
         receiver,
         connect,
-        lambda name: Busy(found.state, name),
-        hashlib.sha256(f"{mask_text(url)} {prefix}".encode()).hexdigest()[:16],
-        _keys(found),
-        settings.app.name,
-        settings.fleet.capabilities,
+        job=lambda name: Busy(found.state, name),
+        bus_name=hashlib.sha256(f"{mask_text(url)} {prefix}".encode()).hexdigest()[:16],
+        keys=_keys(found),
+        app=settings.app.name,
+        capabilities=settings.fleet.capabilities,
         say_restarting=status.say_restarting,
     )
 

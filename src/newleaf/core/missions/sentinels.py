@@ -2,8 +2,8 @@
 
 `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DB`: the sentinels, the name that they watch the
 servers by, and the database; `rediss+sentinel://` where sentinels and servers speak TLS. User and password
-are the servers'; sentinels with a password of their own get it by `?sentinel_password=`. Options that nothing here
-obeys are refused, so that nobody believes in them.
+are the servers'; sentinels with a password of their own get it by `?sentinel_password=`. Options that nothing
+here obeys are refused, so that nobody believes in them.
 """
 
 from __future__ import annotations
