@@ -249,7 +249,7 @@ def test_more_ask_at_once_than_there_are_connections_then_they_wait_for_each_oth
     server: RedisServer,
 ) -> None:
     async def work(bus: RedisBus) -> None:
-        waits = (bus.after(OWN, "$", 0.2) for _ in range(MAX_CONNECTIONS + 4))
+        waits = (bus.after(OWN, "$", 0.05) for _ in range(MAX_CONNECTIONS + 4))
         assert await asyncio.gather(*waits) == [[]] * (MAX_CONNECTIONS + 4)
 
     run(server, work)
