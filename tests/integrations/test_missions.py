@@ -490,7 +490,7 @@ def test_it_waits_long_for_news_then_what_a_dead_consumer_left_is_claimed_in_tim
         own = STREAMS.host("mini-1")
         await hq.room._call("XREADGROUP", "GROUP", "host:mini-1", "dead", "STREAMS", own, ">")
         async with running(consumer(host, server.url, [Counter()])):
-            assert (await hq.report(order, seconds=5)).status == SUCCESS
+            assert (await hq.report(order, seconds=8)).status == SUCCESS
 
     run(server, work)
 
@@ -508,7 +508,8 @@ def test_it_waits_long_for_news_then_it_hears_at_once_of_them_and_of_its_own_end
             first = await hq.publish(kind="app:count")
             await hq.report(first)
             updater.restart_wanted = True
-            await asyncio.sleep(0.2)
+            while b"blocked_clients:0" not in await hq.room._call("INFO", "clients"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
             second = await hq.publish(kind="app:count")
             await asyncio.sleep(0.1)
             assert await hq.unread(STREAMS.host("mini-1")) == 1, "it does not read any more"
