@@ -150,6 +150,16 @@ def test_where_no_daemon_runs_there_is_nothing_to_restart(stage: Stage, mode: st
     assert not (stage.state / "restart-requested").exists()
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_asked"), [("exit", True), ("sigterm", True), ("command", False), ("none", False)]
+)
+def test_a_daemon_is_asked_to_leave_where_it_does_so_by_itself(
+    stage: Stage, mode: str, *, is_asked: bool
+) -> None:
+    stage.keeper(mode).ask_to_leave(restarting(now()))
+    assert (stage.state / "restart-requested").exists() is is_asked
+
+
 def test_mode_sigterm_ends_the_daemon(stage: Stage) -> None:
     daemon = stage.start_daemon(commit_of("a"))
     restarted = stage.keeper("sigterm").restart(restarting(now()))

@@ -24,6 +24,7 @@ from tests.support.repositories import Checkout, Remote
 OWN = process_table.find(os.getpid())
 assert OWN
 STARTED = OWN.started_at
+SECOND = timedelta(seconds=1)
 BEFORE, AFTER = STARTED - timedelta(hours=1), STARTED + timedelta(minutes=1)
 
 
@@ -38,6 +39,7 @@ class Daemon:
     published: dict[str, Any] | None = None
     words: list[Status] = field(default_factory=list)
     cleared: list[Release] = field(default_factory=list)
+    asked_to_leave: list[AttemptRecord] = field(default_factory=list)
     clock: datetime = AFTER
 
     @property
@@ -55,6 +57,7 @@ class Daemon:
             lambda: self.published,
             self.words.append,
             self.cleared.append,
+            self.asked_to_leave.append,
             lambda: self.clock,
         )
         return readiness.report(attempts)
@@ -145,6 +148,31 @@ def test_a_process_that_is_older_than_the_move_has_what_lay_there_before(daemon:
     assert (word.status, word.target) == ("waiting", daemon.commits[1]), "the restart is still owed"
     assert daemon.cleared == [daemon.commits[0]]
     assert daemon.history.entries()[-1].attempt is None, "nothing is confirmed by it"
+
+
+@pytest.mark.parametrize("started", ["before the move", "in its middle"])
+def test_an_update_ended_while_a_process_was_on_its_way_up_then_it_is_asked_to_leave_for_it(
+    daemon: Daemon, started: str
+) -> None:
+    """lessons.md L1: what no report was seen of at the restart would run old code for ever."""
+    daemon.checkout.git("checkout", "-q", "--detach", daemon.commits[1].commit)
+    over = daemon.attempt(
+        *WAY, State.DONE, at=AFTER if started == "before the move" else STARTED - 2 * SECOND
+    )
+    loaded = daemon.report(over)
+    assert loaded == (daemon.commits[0] if started == "before the move" else None)
+    word = daemon.words[-1]
+    assert (word.status, word.running, word.target) == ("waiting", loaded, daemon.commits[1])
+    assert daemon.asked_to_leave == [over]
+
+
+@pytest.mark.parametrize("end", [State.RESTART, State.DONE, State.ROLLED_BACK])
+def test_what_lies_there_was_loaded_or_an_attempt_goes_on_then_nobody_is_asked_to_leave(
+    daemon: Daemon, end: State
+) -> None:
+    daemon.report(daemon.attempt(*WAY, end))
+    daemon.report(daemon.attempt(State.FETCH, State.INSTALL, at=STARTED - SECOND / 2))
+    assert daemon.asked_to_leave == []
 
 
 def test_a_process_that_started_in_mid_move_has_loaded_nobody_knows_what(daemon: Daemon) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from newleaf.core.confirmation import LINK_MOVES, is_confirmed_by, loaded_commit
+from newleaf.core.confirmation import LINK_MOVES, is_behind, is_confirmed_by, loaded_commit
 from newleaf.core.records import AttemptRecord, JournalRecord
 from newleaf.core.states import State
 from tests.support.simulated_host import START, commit_of, release_of
@@ -30,6 +30,25 @@ MOVED = attempt((State.FETCH, 0), (State.INSTALL, 10), (State.ACTIVATE, 20), (St
 
 def test_a_process_started_after_the_restart_has_the_new_release() -> None:
     assert loaded_commit(commit_of("b"), after(22), [MOVED]) == commit_of("b")
+
+
+@pytest.mark.parametrize(
+    ("end", "loaded", "behind"),
+    [
+        (State.DONE, "a", True),
+        (State.DONE, None, True),
+        (State.ROLLED_BACK, None, True),
+        (State.DONE, "b", False),
+        (State.RESTART, "a", False),
+        (State.INCONSISTENT, None, False),
+    ],
+)
+def test_what_lies_there_was_not_loaded_and_the_attempt_is_over_then_a_process_is_behind(
+    end: State, loaded: str | None, *, behind: bool
+) -> None:
+    over = attempt((State.FETCH, 0), (State.INSTALL, 10), (end, 21))
+    assert is_behind(over, commit_of(loaded) if loaded else None, commit_of("b")) is behind
+    assert not is_behind(None, None, commit_of("b"))
 
 
 def test_a_process_older_than_the_move_has_the_old_release() -> None:

@@ -98,6 +98,32 @@ def test_in_mode_exit_the_daemon_leaves_by_itself_and_the_next_start_confirms(
     assert not (deployment.state / "restart-requested").exists()
 
 
+def test_an_update_ends_while_a_daemon_is_on_its_way_up_then_that_leaves_for_it_once_it_reports(
+    tmp_path: Path, daemons: list[subprocess.Popen[str]]
+) -> None:
+    """lessons.md L1: nobody was seen that could have been asked to leave."""
+    waits = (
+        "import os, time\n"
+        "open(os.path.expanduser('~/loaded'), 'w').close()\n"
+        "while not os.path.exists(os.path.expanduser('~/may-report')): time.sleep(0.01)\n"
+    )
+    deployment = Deployment.make(tmp_path, {"daemon.py": waits + DAEMON}, restart={"mode": "exit"})
+    deployment.host_settings("")
+    daemons.append(deployment.launch_daemon())
+    wait_until((deployment.home / "loaded").exists)
+    commit = deployment.release("1.1.0")
+    answer = deployment.run("update")
+    assert (answer.code, answer.outcome, answer.record["confirmed"]) == (0, "updated", None)
+    (deployment.home / "may-report").touch()
+    assert daemons[0].wait(20) == 42
+    status = deployment.record("status.json")
+    assert (status["status"], status["target"]["commit"]) == ("waiting", commit)
+    daemons.append(deployment.start_daemon())
+    assert deployment.record("daemon.pid")["commit"] == commit
+    assert deployment.record("status.json")["status"] == "deployed"
+    assert not (deployment.state / "restart-requested").exists()
+
+
 def test_in_mode_sigterm_with_wait_the_update_is_confirmed(
     tmp_path: Path, daemons: list[subprocess.Popen[str]]
 ) -> None:

@@ -199,14 +199,18 @@ class Deployment:
         """The states that the journal has, in order."""
         return [line["state"] for line in self.lines("journal.jsonl")]
 
-    def start_daemon(self) -> subprocess.Popen[str]:
-        """Starts `daemon.py` of what is live and waits until it has reported itself."""
-        process = subprocess.Popen(
+    def launch_daemon(self) -> subprocess.Popen[str]:
+        """Starts `daemon.py` of what is live."""
+        return subprocess.Popen(
             [sys.executable, "daemon.py"],
             cwd=self.app,
             env=self.variables | {"NEWLEAF_STATE_DIR": str(self.state)},
             text=True,
         )
+
+    def start_daemon(self) -> subprocess.Popen[str]:
+        """Starts `daemon.py` of what is live and waits until it has reported itself."""
+        process = self.launch_daemon()
         path = self.state / "daemon.pid"
         wait_until(lambda: path.exists() and self.record("daemon.pid")["pid"] == process.pid)
         wait_until((self.state / "status.json").exists)

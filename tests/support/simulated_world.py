@@ -281,6 +281,7 @@ class World:
                 lambda: None,
                 self.publish,
                 lambda _: None,
+                lambda _: None,
                 self.now,
             )
             with self.disk.killed_in(kill_in):

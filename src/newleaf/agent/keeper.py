@@ -102,12 +102,20 @@ class Keeper(Struct, frozen=True):
             terminate_daemon(self.state)
             return Restarted(f"SIGTERM sent to the daemon (pid {daemon.pid})")
         if read_flag(self.state, self.now(), daemon.since) is None:
-            raise_flag(self.state, self.commits(attempt.start, attempt.target), self.now())
+            self.ask_to_leave(attempt)
         leaves = f"the daemon (pid {daemon.pid}) was asked to leave by itself, with exit code"
         # A daemon without an updater inside leaves as it thinks fit.
         is_judged = daemon.keeper == own_keeper.NONE and inside_lock.is_held(self.state)
         stays = f"; {NO_KEEPER}" if is_judged else ""
         return Restarted(f"{leaves} {self.settings.exit_code}{stays}", owed=True)
+
+    def ask_to_leave(self, attempt: AttemptRecord) -> None:
+        """Asks the daemon to leave by itself for what an attempt has brought, where it does such a thing.
+
+        Raises: DiskFull, StateDirectoryUnwritable.
+        """
+        if self.settings.mode in ("exit", "sigterm"):
+            raise_flag(self.state, self.commits(attempt.start, attempt.target), self.now())
 
     def await_report(self, attempt: AttemptRecord, seconds: float) -> bool:
         """Waits until a process started after the restart reports the target."""

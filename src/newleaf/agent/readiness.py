@@ -3,8 +3,9 @@
 Rules: the commit is that of the tree this process has loaded, judged by when it started, never an
 environment variable's; a report confirms the attempt that brought this commit, turns "restarting" into
 "deployed" (lessons.md L3), takes away a restart flag that was meant for the process before, and ends the
-planned restart that brought it (L31). A process of the launcher's confirms nothing by itself: it says what it
-has loaded, and the launcher judges.
+planned restart that brought it (L31). One that was on its way up while an update ended, and has not loaded
+what lies there, is asked to leave again (L1). A process of the launcher's confirms nothing by itself: it says
+what it has loaded, and the launcher judges.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from newleaf.core.confirmation import is_confirmed_by, loaded_commit
+from newleaf.core.confirmation import is_behind, is_confirmed_by, loaded_commit
 from newleaf.core.records import AttemptRecord, Identity, Status, stamp
 from newleaf.core.release import Release
 from newleaf.core.states import State
@@ -35,7 +36,7 @@ class Readiness(Struct, frozen=True):
     """Reports one process.
 
     `moves` are the states of an attempt in which `tree` may change under a process; `version_of` tells the
-    version that a commit's tree says.
+    version that a commit's tree says; `ask_to_leave` asks this process to, for what an attempt has brought.
     """
 
     state: Path
@@ -47,6 +48,7 @@ class Readiness(Struct, frozen=True):
     published: Callable[[], Mapping[str, Any] | None]
     publish: Callable[[Status], object]
     clear_signal: Callable[[Release], None]
+    ask_to_leave: Callable[[AttemptRecord], None]
     now: Callable[[], datetime]
 
     def loaded(self, attempts: Iterable[AttemptRecord]) -> Release | None:
@@ -72,6 +74,8 @@ class Readiness(Struct, frozen=True):
             write_daemon(self.state, os.getpid(), loaded.commit, loaded.version)
         self._end_planned_restart(daemon)
         self._tell(loaded, known)
+        if known and self._is_behind(known[-1], loaded):
+            self.ask_to_leave(known[-1])
         return loaded
 
     def report_launched(self, release: Release, attempts: Iterable[AttemptRecord]) -> None:
@@ -98,6 +102,11 @@ class Readiness(Struct, frozen=True):
         planned = planned_restart.read(self.state, self.now())
         if planned is None or planned.since <= daemon.since:
             planned_restart.withdraw(self.state)
+
+    def _is_behind(self, last: AttemptRecord, loaded: Release | None) -> bool:
+        lying_there = read_release(self.tree)
+        commit = loaded.commit if loaded else None
+        return lying_there is not None and is_behind(last, commit, lying_there.commit)
 
     def _loaded(self, daemon: Daemon, attempts: list[AttemptRecord]) -> Release | None:
         lying_there = read_release(self.tree)
@@ -153,7 +162,9 @@ class Readiness(Struct, frozen=True):
             running=loaded,
             attempt=attempt.id if attempt else None,
         )
-        if loaded is None:
+        if attempt and self._is_behind(attempt, loaded):
+            status = status._replace(status="waiting", target=attempt.target)
+        elif loaded is None:
             error = "a process started while the tree was being changed: what it has loaded is not known"
             status = status._replace(status="inconsistent", error=error)
         elif attempt and attempt.is_open and attempt.target.commit != loaded.commit:

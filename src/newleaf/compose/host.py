@@ -357,6 +357,7 @@ class Host:
             status.published,
             status.publish,
             SignalFile(self.state).remove_of,
+            self.keeper.ask_to_leave,
             now,
         )
 

@@ -18,6 +18,7 @@ CHECKOUT_MOVES = (State.INSTALL, State.MIGRATE, State.ACTIVATE, State.REVERT)
 """The states in which a checkout may be changed."""
 LINK_MOVES = (State.ACTIVATE, State.REVERT)
 """The states in which the link to a release may be swapped."""
+_OVER = (State.DONE, State.FAILED, State.ROLLED_BACK)
 _SETTLED = (State.RESTART, State.DONE, State.FAILED, State.ROLLED_BACK, State.INCONSISTENT)
 
 
@@ -44,6 +45,14 @@ def loaded_commit(
         else:
             break
     return lying_there
+
+
+def is_behind(attempt: AttemptRecord | None, loaded: CommitId | None, lying_there: CommitId) -> bool:
+    """Whether a process has not loaded what lies there, and the attempt that put it there is over.
+
+    It was on its way up while that came to its restart, or to its way back, and was not seen then.
+    """
+    return attempt is not None and attempt.state in _OVER and loaded != lying_there
 
 
 def is_confirmed_by(attempt: AttemptRecord | None, commit: CommitId | None) -> bool:
