@@ -57,7 +57,7 @@ mission-factory: setup ## an example: factories that orders update, between two 
 	@$(PYTHON_IN) -m examples.mission_factory.show $(ARGUMENTS)
 
 test: setup ## every test
-	@$(IN_MEMORY) $(PYTHON_IN) -m pytest -n $(TEST_PROCESSES)
+	@$(IN_MEMORY) $(PYTHON_IN) -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 check: setup lint types layers docs-check test ## what must hold before a commit
 

@@ -19,7 +19,6 @@ FACTS = {
 KINDS = [
     place_errors.AppUnknown,
     place_errors.AppNotHere,
-    place_errors.AnotherApp,
     place_errors.CheckoutUnknown,
     place_errors.CheckoutMoved,
     place_errors.FolderGone,

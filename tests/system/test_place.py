@@ -12,7 +12,6 @@ import pytest
 
 from newleaf.core.errors import CorruptFile, NewerSchema, SettingsInvalid, SettingsUnreadable, WrongApp
 from newleaf.core.place_errors import (
-    AnotherApp,
     AppNotHere,
     AppUnknown,
     CheckoutMoved,
@@ -212,18 +211,6 @@ def test_an_app_that_is_named_is_found_from_anywhere(machine: Machine) -> None:
     state = machine.state("sessions", checkout=str(top), folder=".")
     assert machine.find(machine.home, app="sessions").state == state
     assert machine.find(machine.checkout("two", "other"), app="sessions").top == top
-
-
-def test_an_app_is_named_beside_another_apps_state_directory_then_neither_is_taken(machine: Machine) -> None:
-    """A daemon's environment has its own app's; a rollback that means another app must not be that one's."""
-    machine.state("other", checkout=str(machine.checkout("two", "other")), folder=".")
-    state = machine.state("sessions", checkout=str(machine.checkout("one", "sessions")), folder=".")
-    environ = {"NEWLEAF_STATE_DIR": str(state)}
-    assert machine.find(machine.home, environ, app="sessions").state == state
-    with pytest.raises(AnotherApp, match="is the state directory of sessions, and --app names other"):
-        machine.find(machine.home, environ, app="other")
-    with pytest.raises(AnotherApp):
-        machine.find(machine.home, app="other", state_dir=state)
 
 
 @pytest.mark.parametrize("name", ["other", "ssh", "../x", "Sessions"])

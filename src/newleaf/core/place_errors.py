@@ -19,13 +19,6 @@ class AppNotHere(UsageError):
     cure = "check the name, or set it up: stand in its checkout and run `newleaf init`"
 
 
-class AnotherApp(UsageError):
-    """{state} is the state directory of {found}, and --app names {name}"""
-
-    code = "another_app"
-    cure = "take --app out, or NEWLEAF_STATE_DIR or --state-dir, whichever is not meant"
-
-
 class CheckoutUnknown(UsageError):
     """no checkout is known for the app whose state lies in {state}"""
 

@@ -20,7 +20,6 @@ from msgspec.structs import replace
 
 from newleaf.core.errors import UsageError, WrongApp
 from newleaf.core.place_errors import (
-    AnotherApp,
     AppNotHere,
     AppUnknown,
     CheckoutMoved,
@@ -114,7 +113,7 @@ def find_place(
 ) -> Place:
     """The app that is meant, standing in `folder`; `noted` is asked only when nothing else says.
 
-    Raises: AppUnknown, AppNotHere, AnotherApp, CheckoutUnknown, CheckoutMoved, CorruptFile, and what is wrong
+    Raises: AppUnknown, AppNotHere, CheckoutUnknown, CheckoutMoved, CorruptFile, and what is wrong
     with settings.
     """
     config = selection.config.absolute() if selection.config else None
@@ -133,8 +132,6 @@ def find_place(
     slots = find_slots(state)
     top, inner = slots or _checkout(state, standing, by_standing=not (explicit or selection.app))
     app_file = own_file or inner / APP_FILE
-    if explicit and selection.app:
-        _require_one_app(selection.app, state, app_file)
     host_file = config if config and config.name == HOST_FILE else state / HOST_FILE
     return Place(state, top, inner, app_file, host_file, name or _name_in(app_file), slots is not None)
 
@@ -210,13 +207,6 @@ def _by_name(
     if len(meant) == 1:
         return meant[0].state_dir, meant[0].name
     raise AppUnknown(listed=_listed(apps))
-
-
-def _require_one_app(app: str, state: Path, app_file: Path) -> None:
-    """A daemon's environment names its own app: who asks for another from within must not get that one."""
-    found = (files.read_record(state / IDENTITY) or {}).get("app") or _name_in(app_file)
-    if found and found != app:
-        raise AnotherApp(state=state, found=found, name=app)
 
 
 def _listed(apps: list[KnownApp]) -> str:

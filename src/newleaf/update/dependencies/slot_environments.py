@@ -102,7 +102,8 @@ class SlotEnvironment(Struct, frozen=True):
         if needs.kind is Kind.PIP:
             require_pip_enough(needs)
             speak_of_lock(needs, on_line)
-        if self._find_whole(needs):
+        whole = self._find_whole(needs)
+        if whole and self._lost_link(whole):
             return
         self._remove_unfinished(needs)
         venv = self._venv(needs, self._free_name(needs))
