@@ -479,6 +479,13 @@ def test_l39_a_dead_consumers_entries_are_claimed_and_given_up_after_enough_trie
     run(server, work)
 
 
+async def until_waiting(hq: Room, readers: int) -> None:
+    """Returns once so many readers of the bus wait for news."""
+    told = f"blocked_clients:{readers}\r".encode()
+    while told not in await hq.room._call("INFO", "clients"):  # noqa: ASYNC110 - the server tells no event
+        await asyncio.sleep(0.01)
+
+
 def test_it_waits_long_for_news_then_what_a_dead_consumer_left_is_claimed_in_time(
     host: PretendedHost, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,9 +514,9 @@ def test_it_waits_long_for_news_then_it_hears_at_once_of_them_and_of_its_own_end
         async with asyncio.timeout(10), running(consumer(host, server.url, [handler], restarts=updater)):
             first = await hq.publish(kind="app:count")
             await hq.report(first)
+            await until_waiting(hq, 1)
             updater.restart_wanted = True
-            while b"blocked_clients:0" not in await hq.room._call("INFO", "clients"):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await until_waiting(hq, 0)
             second = await hq.publish(kind="app:count")
             await asyncio.sleep(0.1)
             assert await hq.unread(STREAMS.host("mini-1")) == 1, "it does not read any more"
