@@ -23,7 +23,7 @@ def test_told_to_end_then_asked_first_and_soon_gone() -> None:
             children.note(child.pid)
         began = time.monotonic()
         children.end(5)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         assert [ended(one), ended(two)] == [-15, -15]
 
 
@@ -34,7 +34,7 @@ def test_does_not_end_then_killed_with_all_of_its_group() -> None:
         children.note(child.pid)
         began = time.monotonic()
         children.end(0.1)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert ended(child) == -9
 
 

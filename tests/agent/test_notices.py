@@ -146,7 +146,7 @@ def test_servers_that_hang_then_all_together_take_a_few_seconds(
         host = Host(tmp_path, *[server.url] * 5)
         began = time.monotonic()
         host.post(FAILED)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 6
     assert len(host.said) == 5
     assert "no time left" in host.said[-1]
 

@@ -193,7 +193,7 @@ def test_a_job_runs_then_it_waits_and_updates_soon_after_the_jobs_end(tmp_path: 
             os.killpg(job.pid, signal.SIGKILL)
             began = time.monotonic()
             wait_until(ended(deployment))
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 10
             assert deployment.head() == commit
             agent.says("updated: 1.1.0")
             assert agent.said.count("waits for idle") == 1

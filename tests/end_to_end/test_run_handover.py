@@ -220,7 +220,7 @@ def test_the_daemon_leaves_with_42_then_it_runs_what_an_update_has_activated_and
         began = time.monotonic()
         one.ask_in_vain("/leave")
         assert one.ask() == "1.1.0"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         one.await_history("updated", "1.1.0")
         one.await_confirmed(commit)
         wait_until(lambda: one.published()["status"] == "deployed")

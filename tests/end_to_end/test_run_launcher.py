@@ -201,7 +201,7 @@ def test_the_daemon_does_not_end_then_it_is_killed_after_its_time_with_all_it_st
     with launched(first=["deaf"], app={"stop_seconds": 0.4}) as one:
         began = time.monotonic()
         assert one.end() == 0
-        assert 0.4 <= time.monotonic() - began < 3
+        assert 0.4 <= time.monotonic() - began < 6
         assert one.alive() == []
         assert "did not stop in time and is killed" in one.output
 

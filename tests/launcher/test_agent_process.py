@@ -103,6 +103,6 @@ def test_one_that_does_not_end_is_killed(agents: Agents, monkeypatch: pytest.Mon
     agent.end()
     began = time.monotonic()
     agent.await_end()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 5
     ((_, _, status),) = wait_until(agents.processes.ended)
     assert status == -signal.SIGKILL

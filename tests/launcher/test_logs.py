@@ -114,7 +114,7 @@ def test_a_flood_is_taken_a_bounded_part_at_a_time(log: Log, monkeypatch: pytest
         while time.monotonic() < deadline:
             began = time.monotonic()
             log.read()
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 5
     files = list(log.path.parent.iterdir())
     assert 1 <= len(files) <= KEPT_FILES
     assert all(path.stat().st_size <= 1024 * 1024 for path in files)

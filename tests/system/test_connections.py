@@ -97,7 +97,7 @@ def test_resolver_hangs_then_the_deadline_ends_it(monkeypatch: pytest.MonkeyPatc
             HttpClient().send(HttpRequest("http://slow.example.org/", "the test", timeout_seconds=0.2))
     finally:
         released.set()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_first_address_is_silent_then_the_next_one_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

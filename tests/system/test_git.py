@@ -382,7 +382,7 @@ def test_a_dripping_server_is_cut_off_at_the_deadline(tmp_path: Path) -> None:
         with pytest.raises(RemoteTimedOut) as caught:
             git.ls_remote(MAIN)
 
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 10
         assert "0.5 s" in caught.value.message
 
 

@@ -59,7 +59,7 @@ def test_server_drips_then_the_total_deadline_ends_it() -> None:
         began = time.monotonic()
         with pytest.raises(HttpTimedOut):
             call(server.url, timeout_seconds=0.4)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 6
 
 
 def test_server_drips_its_body_then_the_total_deadline_ends_it() -> None:

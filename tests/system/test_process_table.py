@@ -233,4 +233,4 @@ def test_group_that_cannot_be_ended_is_said_to_be_left(
 def test_look_at_all_processes_is_quick() -> None:
     began = time.monotonic()
     process_table.group_members(os.getpgrp(), known(os.getpid()))
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 5

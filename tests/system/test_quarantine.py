@@ -127,7 +127,7 @@ def test_a_second_one_waits_and_gives_up_in_time(quarantine: Quarantine) -> None
         began = time.monotonic()
         with pytest.raises(CommandTimedOut), quarantine.opened(0.1):
             pass
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         assert quarantine.folder.exists()
     finally:
         leave.set()

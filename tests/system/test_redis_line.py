@@ -104,7 +104,7 @@ def test_server_that_never_answers_is_left_in_time() -> None:
     began = time.monotonic()
     with answering(HANG) as other, pytest.raises(RedisSilent, match=r"within 0\.2 s"):
         line(other.url, seconds=0.2).set("key", "word")
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
 
 
 def test_nobody_there_is_told(tmp_path: Path) -> None:

@@ -45,13 +45,18 @@ def host(
     With `of_owner` root may look at an app of another user's. Without `makes` no state directory is made
     where there is none: whoever only develops the app gets none by running it.
 
-    Raises: UsageError and its kin when it cannot be told which, or its settings are wrong.
+    Raises: UsageError and its kin when it cannot be told which, or its settings are wrong; NothingDeployed
+    where slots were begun whose first release was refused, and so nothing says the settings.
     """
     place = find_place(selection, folder or current_folder(), os.environ, noted)
     if makes or is_deployed(place.state):
         files.prepare_state_directory(place.state, of_owner=of_owner)
     sources = read_sources(place.app_file, place.host_file, os.environ)
     given = Sources(sources.app, sources.host, code or sources.code, sources.environment)
+    if place.has_slots and not os.path.lexists(place.top) and not given.says("app.name"):
+        from newleaf.core.releases.slot_errors import NothingDeployed
+
+        raise NothingDeployed(state=place.state)
     return Host(place, given, lay_slots if place.has_slots else lay_in_place)
 
 

@@ -463,7 +463,7 @@ def test_very_many_or_very_long_unknown_keys_take_no_long_time() -> None:
     (problem,) = read_table({"watch": dict.fromkeys(map(str, range(50_000)), 1)}, "newleaf.toml").problems
     assert str(problem) == "newleaf.toml: holds more than 200 keys"
     read_table({"watch": {"x" * 1_000_000: 1}}, "newleaf.toml")
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 10
 
 
 # --- anything at all -----------------------------------------------------------------------

@@ -10,7 +10,7 @@ class NothingDeployed(UsageError):
     """no release lies in {state} yet"""
 
     code = "nothing_deployed"
-    cure = "make the first one: newleaf init --slots"
+    cure = "make the first one: newleaf init --slots, in its checkout or with --from URL"
 
 
 class LayoutDiffers(UsageError):

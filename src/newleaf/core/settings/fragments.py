@@ -91,6 +91,15 @@ class Sources(Struct, frozen=True):
     code: Fragment = Fragment()
     environment: Fragment = Fragment()
 
+    @property
+    def ranked(self) -> tuple[Fragment, ...]:
+        """The later one wins."""
+        return self.app, self.host, self.code, self.environment
+
+    def says(self, key: str) -> bool:
+        """Whether any of them says a key."""
+        return any(key in fragment.inputs for fragment in self.ranked)
+
     def with_app_file(self, content: bytes | None, name: str = APP_FILE) -> Sources:
         """The same host with another copy of the app's file (the target's, say); None where there is none.
 
@@ -111,9 +120,8 @@ def load(sources: Sources) -> Loaded:
 
     Raises: SettingsInvalid with every problem.
     """
-    ranked = (sources.app, sources.host, sources.code, sources.environment)
-    problems = [problem for fragment in ranked for problem in fragment.problems]
-    inputs = merge(*ranked)
+    problems = [problem for fragment in sources.ranked for problem in fragment.problems]
+    inputs = merge(*sources.ranked)
     problems.extend(_missing(inputs, {problem.name for problem in problems}))
     if problems:
         raise_problems(problems)
