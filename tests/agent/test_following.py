@@ -22,9 +22,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def centre(server: RedisServer) -> Centre:
-    made = Centre(server.url)
-    made.register("mini-1", "mini-2")
-    return made
+    return Centre.with_hosts(server.url, "mini-1", "mini-2")
 
 
 def test_an_order_is_followed_then_results_as_they_come_once_each_until_all_have_told(

@@ -24,9 +24,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def centre(server: RedisServer) -> Centre:
-    made = Centre(server.url)
-    made.register("mini-1", "mini-2")
-    return made
+    return Centre.with_hosts(server.url, "mini-1", "mini-2")
 
 
 def order(centre: Centre, host: str | None = None) -> Placed:

@@ -349,13 +349,7 @@ def test_one_idempotency_key_then_done_once_and_each_job_is_told(
 ) -> None:
     """What is ordered while the first is under way is told as well, when that is over."""
     handler, may_end = Counter(), asyncio.Event()
-    plainly = handler.does
-
-    async def wait(envelope: Any) -> Any:
-        await may_end.wait()
-        return plainly(envelope)
-
-    handler.does = wait
+    handler.ends_with(may_end)
 
     async def work(hq: Room) -> None:
         async with running(consumer(host, server.url, [handler])):

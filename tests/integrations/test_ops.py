@@ -38,9 +38,7 @@ def redis() -> Iterator[RedisServer]:
 @pytest.fixture
 def centre(redis: RedisServer) -> Centre:
     """Headquarters with two hosts."""
-    made = Centre(redis.url)
-    made.register("mini-1", "mini-2")
-    return made
+    return Centre.with_hosts(redis.url, "mini-1", "mini-2")
 
 
 class Changing:

@@ -44,6 +44,13 @@ class Centre:
     tokens: list[Token] = field(default_factory=lambda: [token(), token(FACTORY, "mini-1")])
     streams: Streams = field(default_factory=lambda: Streams(f"hq{next(_prefixes)}"))
 
+    @classmethod
+    def with_hosts(cls, url: str, *hosts: str) -> Centre:
+        """One at which hosts have made themselves known."""
+        made = cls(url)
+        made.register(*hosts)
+        return made
+
     def now(self) -> datetime:
         return datetime.now(UTC) + self.later
 

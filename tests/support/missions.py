@@ -77,6 +77,16 @@ class Counter:
     done: list[str] = field(default_factory=list)
     does: Callable[[Envelope], Any] = lambda _: MissionResult(SUCCESS, None, {"counted": True})
 
+    def ends_with(self, may_end: asyncio.Event) -> None:
+        """From now on it goes on until it may end."""
+        does = self.does
+
+        async def wait(envelope: Envelope) -> Any:
+            await may_end.wait()
+            return does(envelope)
+
+        self.does = wait
+
     async def handle(self, envelope: Envelope, context: Mapping[str, object]) -> MissionResult:
         self.done.append(envelope.job_id)
         given = self.does(envelope)
