@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,18 +10,7 @@ import pytest
 from newleaf.agent import following
 from newleaf.agent.headquarters import Headquarters
 from tests.support.headquarters import DONE, Centre, tell
-from tests.support.redis_server import ENGINES, RedisServer, serve_redis
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    with serve_redis(request.param, appendonly="no") as made:
-        yield made
-
-
-@pytest.fixture
-def centre(server: RedisServer) -> Centre:
-    return Centre.with_hosts(server.url, "mini-1", "mini-2")
+from tests.support.redis_server import serve_redis
 
 
 def test_an_order_is_followed_then_results_as_they_come_once_each_until_all_have_told(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,18 +12,7 @@ from newleaf.core.missions.mission_errors import BusUnreachable, NotHeadquarters
 from newleaf.core.missions.ops_errors import HostUnknown
 from newleaf.core.missions.results import MissionResult
 from tests.support.headquarters import DONE, Centre, tell
-from tests.support.redis_server import ENGINES, RedisServer, serve_redis
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
-    with serve_redis(request.param, appendonly="no") as made:
-        yield made
-
-
-@pytest.fixture
-def centre(server: RedisServer) -> Centre:
-    return Centre.with_hosts(server.url, "mini-1", "mini-2")
+from tests.support.redis_server import serve_redis
 
 
 def order(centre: Centre, host: str | None = None) -> Placed:

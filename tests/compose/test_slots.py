@@ -54,18 +54,18 @@ def test_each_release_has_a_folder_and_all_share_data_and_environments(deploymen
 
 
 @pytest.mark.parametrize(
-    ("command", "is_run"),
+    ("command", "must_have_one"),
     [(".venv/bin/python -m sessions", True), ("./.venv/bin/sessions", True), ("python3 -m sessions", False)],
 )
 def test_a_daemon_that_is_started_out_of_its_environment_has_one(
-    deployment: Deployment, command: str, is_run: bool
+    deployment: Deployment, command: str, must_have_one: bool
 ) -> None:
     begin_slots(deployment)
     host = fresh(deployment)
     settings = replace(host.settings, app=replace(host.settings.app, command=tuple(command.split())))
     environment = host.laid.environment(Release(CommitId("a" * 40)), settings)
     assert isinstance(environment, SlotEnvironment)
-    assert environment.is_run is is_run
+    assert environment.must_have_one is must_have_one
 
 
 def test_it_comes_from_where_the_identity_says_unless_the_host_names_another(deployment: Deployment) -> None:

@@ -45,7 +45,7 @@ class Shelf:
         inner: str = ".",
         version: str | None = "1.0.0",
         *,
-        is_run: bool = False,
+        must_have_one: bool = False,
         **update: Any,
     ) -> SlotEnvironment:
         """The environment of a release, as a process of its own sees it."""
@@ -53,7 +53,7 @@ class Shelf:
         slot = Slot(top, top if inner == "." else top / inner, letter * 40, version)
         surroundings = Surroundings(Runner(), self.app.host.environ)
         return SlotEnvironment(
-            slot, Update(**update), surroundings, self.envs, self.state / "current" / ".venv", is_run
+            slot, Update(**update), surroundings, self.envs, self.state / "current" / ".venv", must_have_one
         )
 
     def installed(self, letter: str, said: list[str], **how: Any) -> Path:

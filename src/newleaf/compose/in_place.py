@@ -89,9 +89,9 @@ class InPlaceLaid:
     def environment(self, release: Release, settings: Settings) -> InPlaceEnvironment:
         from newleaf.update.dependencies.environments import InPlaceEnvironment
 
-        host, is_run = self._host, settings.app.starts_from_venv
+        host, must_have_one = self._host, settings.app.starts_from_venv
         return InPlaceEnvironment(
-            host.folder, settings.update, host.surroundings, host.state, release.commit, is_run
+            host.folder, settings.update, host.surroundings, host.state, release.commit, must_have_one
         )
 
     def steps(self, settings: Settings) -> tuple[str, ...]:

@@ -108,8 +108,8 @@ class SlotsLaid:
         slot = Slot(self.places.folder(commit), self.folder(commit), commit, release.version)
         live = self._host.folder / ".venv"
         around, environments = self._host.surroundings, self.places.environments
-        is_run = settings.app.starts_from_venv
-        return SlotEnvironment(slot, settings.update, around, environments, live, is_run)
+        must_have_one = settings.app.starts_from_venv
+        return SlotEnvironment(slot, settings.update, around, environments, live, must_have_one)
 
     def steps(self, settings: Settings) -> tuple[str, ...]:
         """Dependencies are installed beside the live release, so that only migrations are left."""

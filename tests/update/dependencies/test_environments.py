@@ -106,7 +106,7 @@ def test_no_package_is_asked_for_and_the_daemon_is_started_out_of_it_then_there_
     (app.folder / "uv.lock").unlink()
     surroundings = Surroundings(Runner(), app.host.environ)
     environment = InPlaceEnvironment(
-        app.folder, Update(), surroundings, tmp_path / "state", "a" * 40, is_run=True
+        app.folder, Update(), surroundings, tmp_path / "state", "a" * 40, must_have_one=True
     )
     assert environment.owed() == "there is no .venv yet"
     environment.install(said.append)

@@ -256,8 +256,8 @@ def test_no_package_is_asked_for_and_the_daemon_is_started_out_of_it_then_there_
     (app.folder / "uv.lock").unlink()
     for letter in "ab":
         shelf.release(letter)
-    first = shelf.installed("a", said, is_run=True)
-    assert shelf.installed("b", said, is_run=True) == first
+    first = shelf.installed("a", said, must_have_one=True)
+    assert shelf.installed("b", said, must_have_one=True) == first
     assert shelf.record("a")["environment"] == first.name
     assert shelf.python("a", "import sys; print(sys.prefix != sys.base_prefix)") == "True"
 

@@ -38,8 +38,8 @@ UNFINISHED = "the last installation did not end well"
 class InPlaceEnvironment(Struct, frozen=True):
     """`.venv` in the app's `folder`, for the tree that lies there at `commit`.
 
-    `update` are the settings of that tree; `state` is the state directory. `is_run` says that the daemon is
-    started out of `.venv`: then one is made where there is none, packages or not.
+    `update` are the settings of that tree; `state` is the state directory. With `must_have_one` one is made
+    even where no package is asked for: the daemon is started out of it.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class InPlaceEnvironment(Struct, frozen=True):
     surroundings: Surroundings
     state: Path
     commit: str
-    is_run: bool = False
+    must_have_one: bool = False
 
     def owed(self) -> str | None:
         """Why the installed dependencies are not what the tree asks for; None when they are.
@@ -102,7 +102,7 @@ class InPlaceEnvironment(Struct, frozen=True):
         folder = self.folder.resolve()
         path, has_uv = folder / ".venv", self.surroundings.uv is not None
         # One without packages of ours and without our mark is somebody's own.
-        makes_one = self.is_run and ((path / MARK).exists() or not os.path.lexists(path))
+        makes_one = self.must_have_one and ((path / MARK).exists() or not os.path.lexists(path))
         needs = read_needs(folder, self.update, self.commit, has_uv=has_uv, must_have_one=makes_one)
         return Venv(path, needs, self.surroundings, self.state / "installed.json")
 

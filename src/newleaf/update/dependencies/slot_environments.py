@@ -61,7 +61,7 @@ class SlotEnvironment(Struct, frozen=True):
     """The environment of `slot`, among those in `envs`.
 
     `update` are the settings of that release; `live` is the `.venv` of the live one, to tell what changed.
-    `is_run` says that the daemon is started out of `.venv`: then there is one, packages or not.
+    With `must_have_one` there is one even where no package is asked for: the daemon is started out of it.
     """
 
     slot: Slot
@@ -69,7 +69,7 @@ class SlotEnvironment(Struct, frozen=True):
     surroundings: Surroundings
     envs: Path
     live: Path
-    is_run: bool = False
+    must_have_one: bool = False
 
     def owed(self) -> str | None:
         """Why there is no whole environment for the release, or none that it leads to any more; None else.
@@ -177,8 +177,8 @@ class SlotEnvironment(Struct, frozen=True):
 
     def _needs(self) -> Needs:
         folder = self.slot.folder.resolve()
-        has_uv = self.surroundings.uv is not None
-        return read_needs(folder, self.update, self.slot.commit, has_uv=has_uv, must_have_one=self.is_run)
+        has_uv, must = self.surroundings.uv is not None, self.must_have_one
+        return read_needs(folder, self.update, self.slot.commit, has_uv=has_uv, must_have_one=must)
 
     def _venv(self, needs: Needs, name: str) -> Venv:
         return Venv(self.envs / name, needs, self.surroundings, self.envs / f"{name}.json")
