@@ -55,7 +55,12 @@ def test_each_release_has_a_folder_and_all_share_data_and_environments(deploymen
 
 @pytest.mark.parametrize(
     ("command", "must_have_one"),
-    [(".venv/bin/python -m sessions", True), ("./.venv/bin/sessions", True), ("python3 -m sessions", False)],
+    [
+        (".venv/bin/python -m sessions", True),
+        ("./.venv/bin/sessions", True),
+        ("/srv/other/.venv/bin/python -m sessions", False),
+        ("python3 -m sessions", False),
+    ],
 )
 def test_a_daemon_that_is_started_out_of_its_environment_has_one(
     deployment: Deployment, command: str, must_have_one: bool

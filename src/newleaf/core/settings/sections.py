@@ -127,8 +127,8 @@ class App(Struct, frozen=True, kw_only=True):
 
     @property
     def starts_from_venv(self) -> bool:
-        """Whether the daemon is started out of `.venv`: then there must be one, packages or not."""
-        return any(".venv" in PurePath(word).parts for word in self.command or ())
+        """Whether the daemon is started out of the release's `.venv`, which must be there then."""
+        return any(PurePath(word).parts[:1] == (".venv",) for word in self.command or ())
 
 
 class Source(Struct, frozen=True, kw_only=True):
