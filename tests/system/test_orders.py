@@ -115,6 +115,15 @@ def test_many_threads_accept_the_same_then_one_order(tmp_path: Path) -> None:
     assert sorted(answers) == [False, False, False, True]
 
 
+def test_another_holds_the_new_file_then_opening_waits_for_it(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE another (x)")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM another")
+        threading.Timer(0.1, other.rollback).start()
+        assert Orders(tmp_path).accept(order())
+
+
 @pytest.mark.parametrize("name", [FILE, f"{FILE}-wal", f"{FILE}-journal"])
 def test_t20_a_symlink_in_its_place_then_the_other_file_is_untouched(tmp_path: Path, name: str) -> None:
     other = tmp_path / "other"

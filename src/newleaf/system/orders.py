@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ from newleaf.system.databases import side_files
 
 FILE = "orders.sqlite"
 PATIENCE_SECONDS = 10.0
+POLL_SECONDS = 0.005
 KEPT = timedelta(days=30)
 """How long an order that is over is known."""
 
@@ -176,7 +178,7 @@ class Orders:
         )
         try:
             # A write-ahead log costs one fsync an order; FULL makes sure that it is one.
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             found = connection.execute("PRAGMA user_version").fetchone()[0]
             self._require_known(found)
@@ -235,6 +237,21 @@ class Orders:
             )
         except (ValueError, TypeError) as error:
             raise CorruptFile(path=self._path, reason=f"an order is not newleaf's: {error}") from error
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # SQLite waits for no lock here, whatever the connection's timeout: of several who open a new file at the
+    # same moment, all but one are refused (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def _values(order: Order) -> tuple[object, ...]:
