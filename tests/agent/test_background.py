@@ -39,7 +39,7 @@ def test_work_blocks_then_the_loop_goes_on() -> None:
         assert await work
         return worst
 
-    assert asyncio.run(main()) < 0.05
+    assert asyncio.run(main()) < 1.0  # a loop that waits for the work waits 10 s
 
 
 def test_cancelled_then_neither_the_caller_nor_the_loop_s_end_waits() -> None:

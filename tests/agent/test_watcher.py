@@ -310,7 +310,7 @@ def test_look_hangs_then_the_loop_goes_on_and_can_be_cancelled(tmp_path: Path) -
 
     start = time.monotonic()
     worst = asyncio.run(main())
-    assert worst < 0.05
+    assert worst < 1.0  # a loop that waits for the look waits far longer
     assert time.monotonic() - start < 5
     hanging.released.set()
 
@@ -325,4 +325,4 @@ def test_cancelled_while_it_waits_then_ends_at_once(tmp_path: Path) -> None:
 
     start = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
