@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -265,6 +266,23 @@ def test_an_interrupt_ends_the_group(shell: Make) -> None:
     with pytest.raises(KeyboardInterrupt):
         Runner(on_start=groups.append).run(shell("echo now; sleep 65", on_line=interrupt))
     wait_until(lambda: not is_alive(groups[0]))
+
+
+def test_an_interrupt_just_when_the_child_begins_ends_it(
+    shell: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+
+    class Begun(subprocess.Popen[bytes]):
+        def __init__(self, *words: Any, **more: Any) -> None:
+            super().__init__(*words, **more)
+            begun.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Begun)
+    with pytest.raises(KeyboardInterrupt):
+        Runner().run(shell("exec sleep 60"))
+    assert begun[0].returncode == -signal.SIGTERM
 
 
 def test_the_group_that_is_told_is_the_childs_own(shell: Make) -> None:

@@ -26,6 +26,7 @@ from msgspec import Struct, field
 
 from newleaf.core.errors import CommandFailed, CommandTimedOut, ProgramMissing
 from newleaf.core.secrets import MASK, mask_text
+from newleaf.system.interruption import held_back
 
 KEPT_LINES = 200
 KEPT_BYTES = 64 * 1024 * 1024
@@ -95,21 +96,29 @@ class Runner(Struct):
         """
         began = time.monotonic()
         deadline = began + command.timeout_seconds
-        child = _spawn(command)
         gathered = _Gathered(self, command)
-        try:
-            if self.on_start:
-                self.on_start(child.pid)
-            _converse(child, command, gathered, deadline)
-            seconds_left = max(0.1, deadline - time.monotonic())
-            _await_end(child, seconds_left)
-            status = child.wait(timeout=seconds_left)
-        except subprocess.TimeoutExpired as error:
-            seconds, lines = command.timeout_seconds, gathered.tail
-            raise CommandTimedOut(what=command.what, seconds=seconds, lines=lines) from error
-        finally:
-            _end_group(child)
+        # A child that has begun, and is not known here yet, would be left running by an interruption.
+        with held_back() as let_through:
+            child = _spawn(command)
+            try:
+                with let_through():
+                    status = self._follow(child, command, gathered, deadline)
+            except subprocess.TimeoutExpired as error:
+                seconds, lines = command.timeout_seconds, gathered.tail
+                raise CommandTimedOut(what=command.what, seconds=seconds, lines=lines) from error
+            finally:
+                _end_group(child)
         return Finished(status, gathered.hand_over(), time.monotonic() - began, lambda: gathered.tail)
+
+    def _follow(
+        self, child: subprocess.Popen[bytes], command: Command, gathered: _Gathered, deadline: float
+    ) -> int:
+        if self.on_start:
+            self.on_start(child.pid)
+        _converse(child, command, gathered, deadline)
+        seconds_left = max(0.1, deadline - time.monotonic())
+        _await_end(child, seconds_left)
+        return child.wait(timeout=seconds_left)
 
     def check(self, command: Command) -> Finished:
         """Like `run`, but an exit status other than 0 is an error.
