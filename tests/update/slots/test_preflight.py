@@ -235,10 +235,10 @@ def members(group: int) -> list[process_table.Process]:
 
 def test_the_deadline_is_for_both_together(trial: Trial) -> None:
     """lessons.md L22: limits nest."""
-    trial.write("src/shop/__init__.py", "import time\ntime.sleep(0.7)\n")
-    check = trial.write("check.py", "import time\ntime.sleep(0.7)\n")
-    trial.update = Update(preflight_timeout=1.2, preflight_command=(sys.executable, str(check)))
-    assert "update.preflight_command failed: it took longer than 1.2 s" in trial.fail().message
+    trial.write("src/shop/__init__.py", "import time\ntime.sleep(0.5)\n")
+    check = trial.write("check.py", "import time\ntime.sleep(1.8)\n")
+    trial.update = Update(preflight_timeout=2.0, preflight_command=(sys.executable, str(check)))
+    assert "update.preflight_command failed: it took longer than 2 s" in trial.fail().message
 
 
 def test_what_it_leaves_running_ends_with_it(trial: Trial) -> None:
