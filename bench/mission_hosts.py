@@ -25,7 +25,7 @@ from redis.exceptions import ResponseError
 
 from newleaf.core.missions.registration import Registration
 from newleaf.core.missions.streams import Streams
-from newleaf.system.redis_bus import RedisBus
+from newleaf.system.redis.bus import RedisBus
 
 READ_SECONDS = 5.0
 GROUP = "factories"

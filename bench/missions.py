@@ -34,7 +34,7 @@ from bench.web_app import wait_until
 from examples.stage.redis_server import RedisServer, serve_redis
 from newleaf.core.missions.publishing import Wish, make_order
 from newleaf.core.missions.streams import Streams
-from newleaf.system.redis_bus import RedisRoom
+from newleaf.system.redis.bus import RedisRoom
 
 NAME = "missions"
 HEAD = "missions on Redis Streams"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from newleaf.agent.headquarters import Headquarters
+from newleaf.agent.missions.headquarters import Headquarters
 from newleaf.core.missions.results import MissionResult
 from tests.support.deployment import Deployment, wait_until
 from tests.support.headquarters import DONE, Centre
@@ -220,7 +220,7 @@ def test_somebody_watches_then_results_are_said_as_they_come_and_else_nothing_is
     centre: Centre, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     centre.register("mini-1")
-    monkeypatch.setattr("newleaf.cli.fleet_following.draws_progress", lambda: True)
+    monkeypatch.setattr("newleaf.cli.fleet.following.draws_progress", lambda: True)
     thread = telling(centre, {"mini-1": DONE})
     answer = terminal.run("fleet", "update", "mini-1", "--wait")
     thread.join()

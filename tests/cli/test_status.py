@@ -155,7 +155,8 @@ def test_status_loads_neither_git_nor_the_transaction(host: Deployment) -> None:
     answer, loaded = done.stdout.splitlines()
     assert json.loads(answer)["status"] == "checking"
     unneeded = {
-        *("newleaf.system.git", "newleaf.system.http", "newleaf.system.github", "newleaf.agent.watcher"),
+        *("newleaf.system.git.directory", "newleaf.system.http", "newleaf.system.github"),
+        "newleaf.agent.watcher",
         *("newleaf.update.transaction", "newleaf.update.checkout.in_place", "newleaf.agent.origin"),
     }
     assert not unneeded & set(loaded.split())

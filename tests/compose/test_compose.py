@@ -123,7 +123,10 @@ def test_making_a_host_loads_no_tool_of_the_outside(deployment: Deployment) -> N
         "from newleaf import compose; from newleaf.system.place import Unnamed; compose.host(Unnamed())",
     )
     assert "newleaf.compose.host" in loaded
-    tools = ("newleaf.system.git", "newleaf.system.http", "newleaf.system.worktree", "newleaf.system.github")
+    tools = (
+        *("newleaf.system.git.directory", "newleaf.system.git.worktree"),
+        *("newleaf.system.http", "newleaf.system.github"),
+    )
     assert not loaded & {*tools, "newleaf.system.known_apps"}
     assert not any(name.startswith(("newleaf.agent.", "newleaf.update.")) for name in loaded)
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from newleaf.agent import missions
+from newleaf.agent.missions import consumer as missions
 from newleaf.core.missions.kinds import PAUSE, RESUME, ROLLBACK
 from newleaf.core.missions.mission_errors import MissionKeysUnusable
 from newleaf.core.missions.registration import Registration, read_registration
 from newleaf.core.missions.results import FAILED, SUCCESS, MissionResult
 from newleaf.core.missions.signatures import MissionKey
 from newleaf.system import busy_lock
-from newleaf.system.redis_bus import RedisBus
+from newleaf.system.redis.bus import RedisBus
 from newleaf.system.restarts import clear_flag, raise_flag
 from tests.support.missions import (
     CLERK,

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from newleaf.agent.headquarters import Headquarters, Office, Operations
+from newleaf.agent.missions.headquarters import Headquarters, Office, Operations
 from newleaf.core.missions.envelope import Envelope
 from newleaf.core.missions.ports import Entry
 from newleaf.core.missions.publishing import Order, Wish, make_order
@@ -22,7 +22,7 @@ from newleaf.core.missions.streams import Streams
 from newleaf.core.missions.update_orders import read_ordered
 from newleaf.core.ops_tokens import Token, digest_of
 from newleaf.core.records import short_stamp
-from newleaf.system.redis_headquarters import RedisHeadquarters
+from newleaf.system.redis.headquarters import RedisHeadquarters
 from tests.support.pretended_host import PretendedUpdates
 
 OPS, FACTORY = "newleaf_ops_canary-3f9a1c", "newleaf_factory_canary-3f9a1c"

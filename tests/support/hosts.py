@@ -9,9 +9,9 @@ from pathlib import Path
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.names import HEADS
 from newleaf.system.commands import Runner
-from newleaf.system.git import Git, Repository
-from newleaf.system.git_environment import Access
-from newleaf.system.worktree import Worktree, read_config
+from newleaf.system.git.directory import Git, Repository
+from newleaf.system.git.environment import Access
+from newleaf.system.git.worktree import Worktree, read_config
 from newleaf.update.checkout.in_place import InPlace
 from tests.support.repositories import Checkout, Remote
 

@@ -13,9 +13,9 @@ from newleaf.core.releases.names import HEADS
 from newleaf.core.releases.retention import Claims
 from newleaf.system import files as files_of_records
 from newleaf.system.commands import Runner
-from newleaf.system.git import Git, Repository
-from newleaf.system.git_environment import Access
-from newleaf.system.tree_writer import TreeWriter
+from newleaf.system.git.directory import Git, Repository
+from newleaf.system.git.environment import Access
+from newleaf.system.git.tree_writer import TreeWriter
 from newleaf.update.slots.pruning import Pruning
 from newleaf.update.slots.shared_paths import SharedPaths
 from newleaf.update.slots.slot_places import SlotPlaces

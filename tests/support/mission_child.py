@@ -20,7 +20,7 @@ import pytest
 from newleaf.core.missions.ports import Entry
 from newleaf.core.missions.results import SUCCESS, MissionResult
 from newleaf.core.requests import Request
-from newleaf.system.redis_bus import RedisBus
+from newleaf.system.redis.bus import RedisBus
 from tests.support.missions import Counter, consumer, quickly
 from tests.support.pretended_host import PretendedHost, PretendedUpdates, Steps
 

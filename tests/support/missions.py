@@ -12,9 +12,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from newleaf.agent import mission_handlers, mission_work, missions
 from newleaf.agent.jobs import Busy
-from newleaf.agent.mission_door import MissionDoor
+from newleaf.agent.missions import consumer as missions
+from newleaf.agent.missions import handlers as mission_handlers
+from newleaf.agent.missions import work as mission_work
+from newleaf.agent.missions.door import MissionDoor
 from newleaf.core.missions.dead_letters import DeadLetter
 from newleaf.core.missions.envelope import Envelope
 from newleaf.core.missions.judging import Receiver
@@ -25,7 +27,7 @@ from newleaf.core.missions.results import SUCCESS, MissionResult, Report
 from newleaf.core.missions.signatures import MissionKey
 from newleaf.core.missions.streams import Streams
 from newleaf.integrations.missions import MissionConsumer
-from newleaf.system.redis_bus import RedisBus, RedisRoom
+from newleaf.system.redis.bus import RedisBus, RedisRoom
 from tests.support.pretended_host import PretendedHost, until
 
 PREFIX = "t:missions"

@@ -28,7 +28,7 @@ from newleaf.system import locks
 from newleaf.system.orders import Orders
 
 if TYPE_CHECKING:
-    from newleaf.agent.mission_door import MissionDoor, Wants
+    from newleaf.agent.missions.door import MissionDoor, Wants
 
 LOOK_SECONDS = 0.5
 FOLLOWED = timedelta(days=7)

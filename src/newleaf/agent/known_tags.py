@@ -15,7 +15,7 @@ from newleaf.core.errors import NewleafError
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.channels import TAGS, parse_version, version_of_tag
 from newleaf.core.releases.tag_object import read_tag
-from newleaf.system.git import Git
+from newleaf.system.git.directory import Git
 
 
 class KnownTags(Struct, frozen=True):

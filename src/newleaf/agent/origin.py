@@ -14,7 +14,7 @@ from newleaf.core.releases.channels import Choice, Rule
 from newleaf.core.releases.trust import require_floor
 from newleaf.core.requests import Request
 from newleaf.core.settings.model import Settings
-from newleaf.system.git import Git
+from newleaf.system.git.directory import Git
 
 Resolve = Callable[[Rule, Release], Choice]
 

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 from newleaf.agent.asking import ByProcess, ByUpdater, Submits, VerbProcess
 from newleaf.agent.attempt_process import inherited
 from newleaf.agent.desk import Doors, EndedLines
-from newleaf.agent.mission_door import MissionDoor, Wants
+from newleaf.agent.missions.door import MissionDoor, Wants
 from newleaf.compose import host
 from newleaf.compose.host import Host, now
 from newleaf.core.errors import NewleafError
 from newleaf.core.releases.channels import Rule
 from newleaf.core.settings.fragments import Fragment, GivenSettings
 from newleaf.system.commands import Runner
-from newleaf.system.git_environment import read_token
+from newleaf.system.git.environment import read_token
 from newleaf.system.orders import Orders
 from newleaf.system.place import Unnamed, current_folder
 from newleaf.update.history import History

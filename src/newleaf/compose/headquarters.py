@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newleaf.agent.headquarters import Headquarters, Office, Operations
+from newleaf.agent.missions.headquarters import Headquarters, Office, Operations
 from newleaf.compose.host import Host, now
 from newleaf.core.errors import NewleafError
 from newleaf.core.ops_tokens import Token
@@ -19,7 +19,7 @@ from newleaf.core.settings.fragments import GivenSettings
 from newleaf.system.token_file import TokenFile
 
 if TYPE_CHECKING:
-    from newleaf.system.redis_headquarters import RedisHeadquarters
+    from newleaf.system.redis.headquarters import RedisHeadquarters
 
 __all__ = ["headquarters_of", "operations", "operations_of", "token_file"]
 
@@ -49,7 +49,7 @@ def headquarters_of(found: Host) -> Headquarters:
 
     def connect() -> RedisHeadquarters:
         url = bus_url(found)
-        from newleaf.system.redis_headquarters import RedisHeadquarters
+        from newleaf.system.redis.headquarters import RedisHeadquarters
 
         return RedisHeadquarters(url, streams(found))
 

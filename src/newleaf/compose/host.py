@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from newleaf.core.records import Identity, Status
     from newleaf.core.releases.slot_errors import LayoutDiffers
     from newleaf.system.commands import Runner
-    from newleaf.system.git import Git
+    from newleaf.system.git.directory import Git
     from newleaf.system.github import Github
     from newleaf.system.http import HttpClient
     from newleaf.update.decisions import Decisions
@@ -182,8 +182,8 @@ class Host:
 
     @cached_property
     def git(self) -> Git:
-        from newleaf.system.git import Git
-        from newleaf.system.git_environment import Access
+        from newleaf.system.git.directory import Git
+        from newleaf.system.git.environment import Access
 
         source = self.settings.source
         if not self.url:
@@ -252,7 +252,7 @@ class Host:
         from newleaf.agent.known_tags import KnownTags
         from newleaf.agent.origin import Origin
         from newleaf.agent.seen_tags import SeenTags
-        from newleaf.system.signatures import Signatures
+        from newleaf.system.git.signatures import Signatures
 
         return Origin(
             self.git,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from newleaf.compose.host import Host
     from newleaf.core.settings.model import Settings
     from newleaf.core.states import State
-    from newleaf.system.git import Repository
-    from newleaf.system.worktree import CheckoutConfig, Worktree
+    from newleaf.system.git.directory import Repository
+    from newleaf.system.git.worktree import CheckoutConfig, Worktree
     from newleaf.update.checkout.in_place import InPlace
     from newleaf.update.dependencies.environments import InPlaceEnvironment
 
@@ -29,13 +29,13 @@ class InPlaceLaid:
 
     @cached_property
     def worktree(self) -> Worktree:
-        from newleaf.system.worktree import Worktree
+        from newleaf.system.git.worktree import Worktree
 
         return Worktree.find(self._host.place.top)
 
     @cached_property
     def config(self) -> CheckoutConfig:
-        from newleaf.system.worktree import read_config
+        from newleaf.system.git.worktree import read_config
 
         return read_config(self.worktree, self._host.runner, self._host.environ)
 
@@ -62,7 +62,7 @@ class InPlaceLaid:
         return (self._host.place.top,)
 
     def repository(self) -> Repository:
-        from newleaf.system.git import Repository
+        from newleaf.system.git.directory import Repository
 
         return Repository.beside(self.worktree, self.config, self._host.state / "git")
 

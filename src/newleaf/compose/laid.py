@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from newleaf.core.release import CommitId, Release
     from newleaf.core.settings.model import Settings
     from newleaf.core.states import State
-    from newleaf.system.git import Repository
+    from newleaf.system.git.directory import Repository
 
 
 class Laid(Protocol):

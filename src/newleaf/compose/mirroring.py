@@ -12,7 +12,7 @@ from newleaf.core.redis_address import parse_redis_url
 from newleaf.core.redis_errors import RedisSilent
 from newleaf.core.secrets import mask_text
 from newleaf.core.settings.sections import Status
-from newleaf.system.redis_line import RedisLine
+from newleaf.system.redis.line import RedisLine
 
 Say = Callable[[str], None]
 
@@ -67,7 +67,7 @@ def redis_line(url: str) -> RedisLine:
         raise RedisSilent(url=shown, reason=str(error)) from None
     if not address.is_encrypted:
         return RedisLine(address, shown)
-    from newleaf.system.redis_tls import encrypted
+    from newleaf.system.redis.tls import encrypted
 
     return RedisLine(address, shown, lambda connection: encrypted(connection, address))
 

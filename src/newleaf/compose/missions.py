@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newleaf.agent.jobs import Busy
-from newleaf.agent.mission_door import MissionDoor
+from newleaf.agent.missions.door import MissionDoor
 from newleaf.compose.host import Host, now
 from newleaf.core.missions.judging import Receiver
 from newleaf.core.missions.mission_errors import (
@@ -29,7 +29,7 @@ from newleaf.system.mission_keys import load_keys
 
 if TYPE_CHECKING:
     from newleaf.core.missions.ports import Bus
-    from newleaf.system.redis_bus import RedisRoom
+    from newleaf.system.redis.bus import RedisRoom
 
 __all__ = ["bus_url", "mission_door", "order", "require_headquarters", "room", "streams"]
 
@@ -44,7 +44,7 @@ def mission_door(found: Host) -> MissionDoor:
     receiver = Receiver(name, prefix, settings.fleet.labels, settings.source.branch)
 
     def connect(consumer: str) -> Bus:
-        from newleaf.system.redis_bus import RedisBus
+        from newleaf.system.redis.bus import RedisBus
 
         return RedisBus(url, Streams(prefix), name, consumer)
 
@@ -68,7 +68,7 @@ def room(found: Host) -> RedisRoom:
     Raises: BusUnconfigured, RedisMissing, BusUnreachable, UsageError and its kin.
     """
     url = bus_url(found)
-    from newleaf.system.redis_bus import RedisRoom
+    from newleaf.system.redis.bus import RedisRoom
 
     return RedisRoom(url, streams(found))
 

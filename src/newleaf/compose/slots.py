@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from newleaf.core.releases.retention import Claims
     from newleaf.core.settings.model import Settings
     from newleaf.core.states import State
-    from newleaf.system.git import Repository
+    from newleaf.system.git.directory import Repository
     from newleaf.update.dependencies.slot_environments import SlotEnvironment
     from newleaf.update.slots.preflight import Preflight
     from newleaf.update.slots.shared_paths import SharedPaths
@@ -66,7 +66,7 @@ class SlotsLaid:
         return (self.places.releases, self.places.shared)
 
     def repository(self) -> Repository:
-        from newleaf.system.git import Repository
+        from newleaf.system.git.directory import Repository
 
         return Repository(self.places.repository)
 
@@ -136,7 +136,7 @@ class SlotsLaid:
         return SharedPaths(self.places.shared, self._host.inner, paths)
 
     def _intact(self, commit: CommitId, folder: Path) -> frozenset[str]:
-        from newleaf.system.tree_writer import TreeWriter
+        from newleaf.system.git.tree_writer import TreeWriter
 
         return TreeWriter(self._host.git).intact(commit, folder)
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable
 
 from newleaf.agent.desk import Doors
-from newleaf.agent.missions import Leave, Missions
+from newleaf.agent.missions.consumer import Leave, Missions
 from newleaf.core.missions.envelope import Envelope
 from newleaf.core.missions.mission_errors import BusUnconfigured
 from newleaf.core.missions.ports import Handler

@@ -21,7 +21,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from newleaf.agent.headquarters import Operations, Placed
+from newleaf.agent.missions.headquarters import Operations, Placed
 from newleaf.core.credentials import Recent, read_bearer
 from newleaf.core.errors import NewleafError
 from newleaf.core.missions.mission_errors import BusUnreachable, NotHeadquarters

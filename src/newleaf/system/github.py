@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from newleaf.core.networks import private_kind
 from newleaf.core.releases.hosting import Listing, keep_essentials
 from newleaf.core.releases.source_errors import ApiBroken, ApiDenied, ApiLimited, TokenInClear
-from newleaf.system.git_environment import read_token
+from newleaf.system.git.environment import read_token
 from newleaf.system.http import HttpClient, HttpRequest, HttpResponse, host_of
 
 API_VERSION = "2022-11-28"

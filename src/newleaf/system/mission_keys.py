@@ -13,7 +13,7 @@ from pathlib import Path
 from newleaf.core.errors import NewleafError
 from newleaf.core.missions.mission_errors import MissionKeysUnusable
 from newleaf.core.missions.signatures import MIN_SECRET_BYTES, MissionKey, read_keys
-from newleaf.system.git_environment import read_token
+from newleaf.system.git.environment import read_token
 
 MAX_BYTES = 256 * 1024
 

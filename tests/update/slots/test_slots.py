@@ -21,7 +21,7 @@ from newleaf.core.releases.slot_errors import (
 )
 from newleaf.system import files
 from newleaf.system.commands import Command, Finished, Runner
-from newleaf.system.tree_writer import TreeWriter
+from newleaf.system.git.tree_writer import TreeWriter
 from tests.support.repositories import Link
 from tests.support.slot_layouts import FIRST, SECOND, SlotHost, make_slot_host, picture
 

@@ -27,9 +27,9 @@ from msgspec.structs import replace
 from newleaf.core.release import Release
 from newleaf.core.releases.git_errors import MoveFailed
 from newleaf.core.releases.names import HEADS, require_branch
-from newleaf.system.git import Git
-from newleaf.system.stale_locks import StaleLocks
-from newleaf.system.worktree import Worktree
+from newleaf.system.git.directory import Git
+from newleaf.system.git.stale_locks import StaleLocks
+from newleaf.system.git.worktree import Worktree
 from newleaf.update.checkout.adopted_files import AdoptedFiles
 from newleaf.update.checkout.local_changes import STASH, LocalChanges, Stash
 from newleaf.update.checkout.move import Move, MoveRecord

@@ -27,7 +27,7 @@ from newleaf.core.releases.git_errors import (
     UntrackedInTheWay,
 )
 from newleaf.system.commands import Finished
-from newleaf.system.git_failures import last_words
+from newleaf.system.git.failures import last_words
 from newleaf.update.checkout.working_tree import FOLDER, Change, Head, WorkingTree
 
 SHOWN_PATHS = 5

@@ -23,9 +23,9 @@ from newleaf.core.release import CommitId
 from newleaf.core.releases.git_errors import Unborn
 from newleaf.core.releases.tree_rules import EXECUTABLE, LINK, PLAIN, quote
 from newleaf.system.commands import Finished
-from newleaf.system.git import At, Git
+from newleaf.system.git.directory import At, Git
+from newleaf.system.git.worktree import Worktree
 from newleaf.system.loaded_tree import read_position
-from newleaf.system.worktree import Worktree
 
 FOLDER = "040000"
 

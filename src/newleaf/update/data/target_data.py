@@ -19,7 +19,7 @@ from newleaf.core.ports import OnLine, Pending
 from newleaf.core.release import CommitId, Release
 from newleaf.core.settings.model import Settings
 from newleaf.system.commands import Runner
-from newleaf.system.git import Git
+from newleaf.system.git.directory import Git
 from newleaf.update.data.migrations import Ground, child_environment, find_python, read_state, run_plan
 from newleaf.update.data.restoration import restore
 from newleaf.update.data.snapshots import Snapshots

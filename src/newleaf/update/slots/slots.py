@@ -20,9 +20,9 @@ from newleaf.core.errors import CorruptFile
 from newleaf.core.release import CommitId, Release
 from newleaf.core.releases.slot_errors import CurrentLost, NothingDeployed, ReleaseLost, TreeDiffers
 from newleaf.system import files
-from newleaf.system.git import Git
+from newleaf.system.git.directory import Git
+from newleaf.system.git.tree_writer import TreeWriter
 from newleaf.system.loaded_tree import RELEASE_RECORD
-from newleaf.system.tree_writer import TreeWriter
 from newleaf.update.slots.pruning import Pruning, kept_note
 from newleaf.update.slots.shared_paths import SharedPaths
 from newleaf.update.slots.slot_places import SlotPlaces

@@ -1,0 +1,1 @@
+"""Missions: taken by hosts, ordered by headquarters."""

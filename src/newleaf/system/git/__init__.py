@@ -1,0 +1,1 @@
+"""Git: every program and file of it that we touch."""
