@@ -221,6 +221,19 @@ def test_asking_who_runs_never_makes_an_update_fail(state: Path) -> None:
         asking.join()
 
 
+def test_who_holds_it_for_a_moment_then_one_waits_for_that(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lessons.md L36: `newleaf update` right after the daemon came up, while that is recorded."""
+    brief = HOLDER.replace('"to move to 1.3.0"', '"to record a verdict", is_brief=True')
+    with python(brief, str(state)) as child:
+        threading.Timer(0.3, child.stdin.close).start()  # type: ignore[union-attr]
+        take(state)
+    with python(brief, str(state)):
+        monkeypatch.setattr(locks, "BRIEF_SECONDS", 0.1)
+        assert "to record a verdict" in refusal(state)
+
+
 def test_one_who_looks_for_a_moment_is_not_taken_for_an_update(state: Path) -> None:
     """lessons.md L36: who only asks holds the lock shared for a moment, and has no name in it."""
     path = state / "update.lock"

@@ -117,9 +117,7 @@ def test_many_threads_accept_the_same_then_one_order(tmp_path: Path) -> None:
 
 def test_another_holds_the_new_file_then_opening_waits_for_it(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / FILE, check_same_thread=False)) as other:
-        other.execute("CREATE TABLE another (x)")
-        other.execute("BEGIN")
-        other.execute("SELECT * FROM another")
+        other.execute("BEGIN IMMEDIATE")
         threading.Timer(0.1, other.rollback).start()
         assert Orders(tmp_path).accept(order())
 
@@ -156,6 +154,7 @@ def test_broken_then_an_error_that_names_it(tmp_path: Path, content: bytes) -> N
 def test_an_order_is_not_newleafs_then_an_error(tmp_path: Path) -> None:
     orders = Orders(tmp_path)
     orders.accept(order())
+    orders.close()
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("UPDATE orders SET record = '{'")
     connection.close()

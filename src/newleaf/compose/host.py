@@ -371,14 +371,14 @@ class Host:
     # --- changes ------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def locked(self, who: str, why: str) -> Iterator[None]:
+    def locked(self, who: str, why: str, *, is_brief: bool = False) -> Iterator[None]:
         """Holds the update lock, under a name; children that are started meanwhile are noted in it.
 
         Raises: LockedError.
         """
         from newleaf.system.locks import update_lock
 
-        with update_lock(self.state, who, why) as lock:
+        with update_lock(self.state, who, why, is_brief=is_brief) as lock:
             self.runner.on_start = lock.note_child
             record_identity(self.place, self.name)
             try:

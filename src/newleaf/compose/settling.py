@@ -53,7 +53,9 @@ def settle(host: Host, word: str, reason: str) -> int:
         status = host.unknown_status()._replace(status="inconsistent", error=reason)
         host.reporter.publish(status._replace(running=host.keeper.running()))
         return 0
-    with host.locked("newleaf launcher", f"to deal with a verdict: {word}"):
+    # A confirmation is only recorded: an update asked for right then has its turn after it.
+    why = f"to deal with a verdict: {word}"
+    with host.locked("newleaf launcher", why, is_brief=word == "confirmed"):
         deal: Mapping[str, Callable[[Transaction], Result | None]] = {
             "confirmed": lambda transaction: transaction.confirm(REQUEST),
             "failed": lambda transaction: transaction.give_up(REQUEST, reason),

@@ -39,6 +39,8 @@ from newleaf.system.files import PRIVATE_FILE, SCHEMA
 UPDATE_LOCK = "update.lock"
 KEPT_CHILDREN = 16
 NAME_SECONDS = 0.2
+BRIEF_SECONDS = 5.0
+"""How long one waits for who holds the lock for a moment, and says so."""
 POLL_SECONDS = 0.01
 MAX_TEXT_BYTES = 65536
 
@@ -72,6 +74,8 @@ class Owner(Struct, frozen=True):
     since: datetime
     why: str
     children: tuple[Child, ...] = ()
+    is_brief: bool = False
+    """Whether it holds the lock for a moment, to record what has happened, and begins nothing."""
 
     def __str__(self) -> str:
         return f"{self.who} (pid {self.pid}) since {short_stamp(self.since)}, {self.why}"
@@ -112,8 +116,8 @@ class UpdateLock:
 
 
 @contextlib.contextmanager
-def update_lock(state: Path, who: str, why: str) -> Iterator[UpdateLock]:
-    """Holds the update lock of a state directory, or says at once who does.
+def update_lock(state: Path, who: str, why: str, *, is_brief: bool = False) -> Iterator[UpdateLock]:
+    """Holds the update lock of a state directory, or says who does: at once, unless that one is brief.
 
     `who` names the asker ("hourly timer"), `why` what it does ("to move to 1.3.0").
 
@@ -125,7 +129,7 @@ def update_lock(state: Path, who: str, why: str) -> Iterator[UpdateLock]:
         with kept_from_children(descriptor):
             _end_orphans(path, descriptor)
             pid = os.getpid()
-            owner = Owner(who, pid, process_table.start_time(pid) or "", datetime.now(UTC), why)
+            owner = Owner(who, pid, process_table.start_time(pid) or "", datetime.now(UTC), why, (), is_brief)
             _write_owner(descriptor, owner)
             lock = UpdateLock(descriptor, owner)
             try:
@@ -197,12 +201,14 @@ def _take(path: Path, descriptor: int) -> None:
     """Takes the update lock, unless another has it.
 
     Without a living owner's name in the file, the other has it for a moment only: it looks whether an update
-    runs, or has just begun or ended. So one looks again before calling it another update.
+    runs, or has just begun or ended. So one looks again before calling it another update. And a daemon that
+    has just come up is no reason to refuse: who records that it did is done in a moment.
     """
-    deadline = time.monotonic() + NAME_SECONDS
+    began = time.monotonic()
     while not try_lock(descriptor, fcntl.LOCK_EX):
         owner = _living_owner(path, descriptor)
-        if owner or time.monotonic() > deadline:
+        patience = NAME_SECONDS if owner is None else BRIEF_SECONDS * owner.is_brief
+        if time.monotonic() - began > patience:
             raise LockedError(owner=_name(path, owner))
         time.sleep(POLL_SECONDS)
 
@@ -225,7 +231,10 @@ def _living_owner(path: Path, descriptor: int) -> Owner | None:
     try:
         since = moment(record["since"])
         children = _read_children(record)
-        owner = Owner(record["who"], record["pid"], record["started"], since, record["why"], children)
+        owner = Owner(
+            *(record["who"], record["pid"], record["started"], since, record["why"], children),
+            is_brief=record.get("brief") is True,
+        )
         if not process_table.is_alive(owner.pid, owner.started):
             return None
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -249,6 +258,7 @@ def _write_owner(descriptor: int, owner: Owner) -> None:
         "started": owner.started,
         "since": short_stamp(owner.since),
         "why": owner.why,
+        "brief": owner.is_brief,
         "children": [{"group": child.group, "started": child.started} for child in owner.children],
     }
     text = json.dumps(record, ensure_ascii=False).encode() + b"\n"
