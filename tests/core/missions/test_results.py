@@ -66,6 +66,23 @@ def test_l1_a_version_was_ordered_then_success_is_that_one(wanted: str, status: 
     assert found.status == status
 
 
+@pytest.mark.parametrize(
+    ("outcome", "to", "error"),
+    [
+        ("failed", None, "failed; the remote has no such tag"),
+        ("refused", HERE, "refused; the remote has no such tag"),
+        ("updated", HERE, "updated, and that is not 1.1.0"),
+    ],
+)
+def test_a_version_was_ordered_and_not_reached_then_the_reason_is_told(
+    outcome: str, to: Release | None, error: str
+) -> None:
+    """lessons.md L5"""
+    errors = ({"code": "pin_missing", "message": "the remote has no such tag"},)
+    found = update_result(Result(outcome, HERE, to, confirmed=True, errors=errors).as_record(), "main", "1.1.0")
+    assert (found.status, found.error) == (FAILED, error)
+
+
 def test_failed_then_its_reasons_and_the_tail_of_the_output() -> None:
     errors = ({"code": "install_failed", "message": "uv failed", "lines": [f"line {n}" for n in range(30)]},)
     found = update_result(Result("failed", HERE, THERE, errors=errors).as_record(), "main")

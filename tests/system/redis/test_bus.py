@@ -213,6 +213,23 @@ def test_cancelled_while_it_connects_then_it_ends(server: RedisServer) -> None:
     run(server, work)
 
 
+def test_several_requeue_one_letter_at_once_then_one_does_and_what_cannot_be_published_stays(
+    server: RedisServer,
+) -> None:
+    async def requeue(bus: RedisBus) -> None:
+        await bus.bury({"n": "1"})
+        (letter,) = await bus.page(STREAMS.dead)
+        await bus._call("SET", "no-stream", "")
+        with pytest.raises(BusUnreachable):
+            await bus.requeue(letter.id, "no-stream", {"n": "1"})
+        assert await bus.page(STREAMS.dead) == [letter]
+        done = await asyncio.gather(*(bus.requeue(letter.id, OWN, {"n": str(number)}) for number in range(8)))
+        assert sorted(done) == [False] * 7 + [True]
+        assert (len(await bus.page(OWN)), await bus.page(STREAMS.dead)) == (1, [])
+
+    run(server, requeue)
+
+
 def test_registered_then_it_is_known_by_its_name(server: RedisServer) -> None:
     async def work(bus: RedisBus) -> None:
         await bus.register("mini-1", "{}")

@@ -35,8 +35,9 @@ def requeue_letter(room: RedisRoom, entry: str, make: Callable[[Wish], Order]) -
         if envelope is None:
             raise MalformedMission(rule="dead_letter", reason="it never was one; it can be dropped")
         made = make(wish_again(envelope))
-        await room.publish(room.streams.towards(made.envelope.target), made.fields)
-        await room.remove(room.streams.dead, entry)
+        # Another person may requeue it at the same moment: it is ordered once.
+        if not await room.requeue(entry, room.streams.towards(made.envelope.target), made.fields):
+            raise NoDeadLetter(entry=entry)
         return made
 
     return run_in(room, requeue)

@@ -152,8 +152,9 @@ def update_result(record: Mapping[str, Any], branch: str, wanted: str | None = N
     }
     if is_good:
         return MissionResult(SUCCESS, None, result)
-    reason = _reason(record, outcome, errors) if is_there else f"{outcome}, and that is not {wanted}"
-    return failed(reason, result)
+    if outcome in ARRIVED and not is_there:
+        return failed(f"{outcome}, and that is not {wanted}", result)
+    return failed(_reason(record, outcome, errors), result)
 
 
 def _is_same(wanted: str, to: Mapping[str, Any]) -> bool:

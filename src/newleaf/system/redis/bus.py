@@ -29,6 +29,14 @@ BEGINNING, END, NEW = "0", "$", ">"
 FORGOT = ("NOGROUP", "UNBLOCKED", "ERR no such key", "no such key")
 TAKEN = "BUSYGROUP"
 
+# What may fail comes first: a script is not undone.
+_REQUEUE = """
+if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return 0 end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, 3))
+redis.call('XDEL', KEYS[1], ARGV[1])
+return 1
+"""
+
 
 class RedisRoom:
     """What everybody may do on the streams of one app: publish, and look. No host's place is touched."""
@@ -71,6 +79,12 @@ class RedisRoom:
     async def remove(self, stream: str, entry: str) -> bool:
         """Whether the entry was there, and is no more."""
         return bool(await self._call("XDEL", stream, entry))
+
+    async def requeue(self, letter: str, stream: str, fields: Mapping[str, str]) -> bool:
+        """Publishes in the place of a dead letter, in one step; False, and nothing is done, where it is gone."""
+        words = [word for pair in fields.items() for word in pair]
+        said = (self.streams.dead, stream, letter, MAX_ENTRIES, *words)
+        return bool(await self._call("EVAL", _REQUEUE, 2, *said))
 
     async def registrations(self) -> dict[str, bytes]:
         """The registrations of all hosts that are not forgotten, as they wrote them."""
