@@ -49,6 +49,8 @@ def parse_redis_url(url: str) -> RedisAddress:
         port = parts.port
     except ValueError:
         raise ValueError(_UNREADABLE) from None
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must begin with redis://, rediss:// or unix:///")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     is_socket = parts.scheme == "unix"
     if parts.fragment or (not is_socket and "@" in parts.path + parts.query):

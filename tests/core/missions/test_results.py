@@ -79,7 +79,9 @@ def test_a_version_was_ordered_and_not_reached_then_the_reason_is_told(
 ) -> None:
     """lessons.md L5"""
     errors = ({"code": "pin_missing", "message": "the remote has no such tag"},)
-    found = update_result(Result(outcome, HERE, to, confirmed=True, errors=errors).as_record(), "main", "1.1.0")
+    found = update_result(
+        Result(outcome, HERE, to, confirmed=True, errors=errors).as_record(), "main", "1.1.0"
+    )
     assert (found.status, found.error) == (FAILED, error)
 
 

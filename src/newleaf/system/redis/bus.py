@@ -81,7 +81,7 @@ class RedisRoom:
         return bool(await self._call("XDEL", stream, entry))
 
     async def requeue(self, letter: str, stream: str, fields: Mapping[str, str]) -> bool:
-        """Publishes in the place of a dead letter, in one step; False, and nothing is done, where it is gone."""
+        """Publishes in the place of a dead letter, in one step; False, and nothing done, where it is gone."""
         words = [word for pair in fields.items() for word in pair]
         said = (self.streams.dead, stream, letter, MAX_ENTRIES, *words)
         return bool(await self._call("EVAL", _REQUEUE, 2, *said))

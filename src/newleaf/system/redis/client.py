@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from newleaf.core.missions.sentinels import Sentinels, read_sentinels
+from newleaf.core.redis_address import RedisAddress, parse_redis_url
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
@@ -36,10 +37,8 @@ def connect(url: str) -> Redis:
     sentinels = read_sentinels(url)
     if sentinels:
         client = _behind(sentinels, options | {"socket_connect_timeout": CONNECT_SECONDS})
-    elif url.startswith("unix://"):
-        client = Redis.from_url(url, **options)
     else:
-        client = Redis.from_url(url, **options, socket_connect_timeout=CONNECT_SECONDS)
+        client = _at(parse_redis_url(url), options)
     client.response_callbacks.clear()
     return client
 
@@ -60,6 +59,22 @@ async def close(client: Redis) -> None:
 def _parts(client: Redis) -> tuple[Redis, ...]:
     manager = getattr(client.connection_pool, "sentinel_manager", None)
     return (client, *(manager.sentinels if manager else ()))
+
+
+def _at(address: RedisAddress, options: dict[str, Any]) -> Redis:
+    # Of its own reading of a url the library would obey options that change what answers look like.
+    options |= {"db": address.database, "username": address.user, "password": address.password}
+    if address.path is not None:
+        return Redis(unix_socket_path=address.path, **options)
+    if address.is_encrypted:
+        options |= {
+            "ssl": True,
+            "ssl_cert_reqs": "required" if address.is_verified else "none",
+            "ssl_check_hostname": address.is_verified and address.is_name_checked,
+            **address.files,
+        }
+    options |= {"host": address.host, "port": address.port, "socket_connect_timeout": CONNECT_SECONDS}
+    return Redis(**options)
 
 
 def _behind(sentinels: Sentinels, options: dict[str, Any]) -> Redis:
