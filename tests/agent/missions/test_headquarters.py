@@ -142,6 +142,10 @@ def test_hosts_and_an_announcement_then_the_fleet(centre: Centre) -> None:
         ("mini-1", True),
         ("mini-2", False),
     ]
+    for name in ("mini-1", "mini-2"):
+        centre.register(name, commit="c" * 40, status="deployed", since="2999-01-01T00:00:00Z")
+    fleet = centre.do(lambda made: made.fleet())
+    assert [host.drifts for host in fleet.hosts] == [False, False]
 
 
 def test_the_bus_is_away_then_no_order_is_said_to_be_given() -> None:

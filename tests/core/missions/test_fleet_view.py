@@ -40,6 +40,15 @@ def test_a_release_was_announced_then_whoever_runs_another_drifts() -> None:
     assert drifts(host("m1"), host("m2", NEW), announced=announced) == [True, False]
 
 
+def test_hosts_have_gone_on_from_what_was_announced_then_whoever_runs_what_most_do_not_drifts() -> None:
+    announced = FleetTarget("c" * 40, None, ANNOUNCED, NOW - timedelta(hours=1))
+    before, since = "2026-11-20T10:00:00Z", "2026-11-20T11:30:00Z"
+    old, new = host("m1", status="deployed", since=before), host("m2", NEW, status="deployed", since=since)
+    assert drifts(old, new, host("m3", NEW), announced=announced) == [True, False, False]
+    assert drifts(old, host("m2", NEW, status="waiting", since=since), announced=announced) == [True, True]
+    assert drifts(old, new, host("m3", "c" * 40), announced=announced) == [True, True, False]
+
+
 def test_none_was_announced_then_whoever_runs_what_most_do_not_drifts() -> None:
     hosts = [host("m1"), host("m2", NEW, version="1.1.0"), host("m3", NEW, version="1.1.0")]
     fleet = see(hosts, None, NOW)

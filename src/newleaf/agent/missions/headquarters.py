@@ -93,7 +93,7 @@ class Headquarters:
         room = self.room
         last = await room.last(room.streams.available)
         page = await room.page(room.streams.available, last) if last != BEGINNING else []
-        announced = read_announced(page[0].fields) if page else None
+        announced = read_announced(page[0].fields, page[0].at) if page else None
         return see(await self.hosts(), announced, self.office.now())
 
     async def register(self, registration: Registration) -> None:

@@ -37,7 +37,8 @@ def status(invocation: Invocation, watch: bool) -> None:
     """Shows what each host runs, since when, how long ago it was heard, and who drifts from the target.
 
     A host drifts from its own target where it says one, else from the release that was announced last; where
-    none was, from the one that most hosts run. What a silent host runs is not known.
+    none was, or hosts have gone on from it, from the one that most hosts run. What a silent host runs
+    is not known.
     """
     headquarters = _headquarters(invocation)
     seen = run_at(headquarters, headquarters.fleet)

@@ -2,7 +2,8 @@
 
 Rules: what a silent host runs is not known any more (lessons.md L41), and unknown is shown as unknown. A host
 drifts from its own target, where it says one: that is what its channel, or a pin, chooses. Else from the
-fleet's: the release that was announced last; where none was, the one that most hosts run.
+fleet's: the release that was announced last; where none was, or hosts have gone on from it, the one that most
+hosts run: only who looks announces, and an update that is ordered is looked for by nobody.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ from typing import Any
 from msgspec import Struct
 
 from newleaf.core.missions.registration import Registration, read_registration
+from newleaf.core.records import short_stamp
 from newleaf.core.releases.names import is_commit
 
 ANNOUNCED, MOST = "announced", "most hosts"
 
 
 class FleetTarget(Struct, frozen=True):
-    """The release that hosts are compared with, and how it was found."""
+    """The release that hosts are compared with, how it was found, and when it was announced."""
 
     commit: str
     version: str | None
     source: str
+    at: datetime | None = None
 
 
 class Seen(Struct, frozen=True):
@@ -62,18 +65,27 @@ def read_hosts(registrations: Mapping[str, bytes]) -> list[Registration]:
     return sorted((host for name, host in found if host and host.name == name), key=lambda host: host.name)
 
 
-def read_announced(fields: Mapping[bytes, bytes]) -> FleetTarget | None:
-    """What was announced; None for what no watcher says."""
+def read_announced(fields: Mapping[bytes, bytes], at: datetime | None = None) -> FleetTarget | None:
+    """What was announced at a time; None for what no watcher says."""
     commit = fields.get(b"commit", b"").decode("utf-8", "replace")
     version = fields.get(b"version", b"").decode("utf-8", "replace")
-    return FleetTarget(commit, version[:100] or None, ANNOUNCED) if is_commit(commit) else None
+    return FleetTarget(commit, version[:100] or None, ANNOUNCED, at) if is_commit(commit) else None
 
 
 def see(hosts: Iterable[Registration], announced: FleetTarget | None, now: datetime) -> Fleet:
     """The fleet as it is seen at a time."""
     hosts = list(hosts)
-    target = announced or _most(host for host in hosts if not host.is_silent(now))
+    awake = [host for host in hosts if not host.is_silent(now)]
+    target = _most(awake) if announced is None or _is_left_behind(announced, awake) else announced
     return Fleet(target, tuple(_see(host, target, now) for host in hosts))
+
+
+def _is_left_behind(announced: FleetTarget, hosts: list[Registration]) -> bool:
+    """Whether nobody runs what was announced, and somebody has arrived at another release since."""
+    if announced.at is None or any(host.commit == announced.commit for host in hosts):
+        return False
+    since = short_stamp(announced.at)
+    return any(host.commit and host.status == "deployed" and host.since > since for host in hosts)
 
 
 def _see(host: Registration, target: FleetTarget | None, now: datetime) -> Seen:

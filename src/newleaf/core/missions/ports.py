@@ -7,6 +7,7 @@ what was arranged with it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -28,6 +29,14 @@ class Entry(Struct, frozen=True):
     @property
     def name(self) -> str:
         return f"{self.stream}/{self.id}"
+
+    @property
+    def at(self) -> datetime | None:
+        """When it was published, by the bus's clock; None where its id says no such time."""
+        try:
+            return datetime.fromtimestamp(int(self.id.partition("-")[0]) / 1000, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None
 
 
 class Inbox(Protocol):
