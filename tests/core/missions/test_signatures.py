@@ -76,11 +76,11 @@ def test_t27_one_field_is_another_then_the_signature_is_not_of_this_mission(name
     ("signature", "rule"),
     [
         ("", "unsigned"),
-        ("hq", "unknown_key"),
+        ("hq", "bad_signature"),
         ("hq:17:" + "0" * 64, "bad_signature"),
         ("boss:17:" + "0" * 64, "unknown_key"),
-        ("hq:17:" + "0" * 63, "unknown_key"),
-        ("hq:-1:" + "0" * 64, "unknown_key"),
+        ("hq:17:" + "0" * 63, "bad_signature"),
+        ("hq:-1:" + "0" * 64, "bad_signature"),
     ],
 )
 def test_t27_signed_by_nobody_who_is_known_then_refused(signature: str, rule: str) -> None:

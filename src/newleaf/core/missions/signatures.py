@@ -89,8 +89,10 @@ def find_fault(
     if not envelope.signature:
         return Fault("unsigned", "this host obeys signed missions only")
     found = re.fullmatch(_SIGNATURE, envelope.signature)
-    key = keys.get(found["key"]) if found else None
-    if found is None or key is None:
+    if found is None:
+        return Fault("bad_signature", "the signature is not written KEY:NUMBER:HMAC")
+    key = keys.get(found["key"])
+    if key is None:
         return Fault("unknown_key", "this host does not know the key that has signed it")
     if not hmac.compare_digest(_mac(fields, prefix, key, int(found["sequence"])), found["mac"]):
         return Fault("bad_signature", "the signature is not of this mission")
