@@ -22,6 +22,7 @@ from newleaf.cli.demo.demo_host import Host
 from newleaf.cli.demo.sandbox import wait_until
 from newleaf.cli.demo.service import Service
 from newleaf.system.commands import Finished, Runner
+from newleaf.system.locks import is_update_running
 from newleaf.update.dependencies.surroundings import Surroundings
 
 EXAMPLE = Path(__file__).parent
@@ -270,6 +271,8 @@ def check_once(stage: Stage, chat: Chat, seat: Seat, tasks: list[str]) -> None:
 def look_around(stage: Stage, chat: Chat, maintainer: BridgeMaintainer, seats: tuple[Seat, ...]) -> None:
     """Both hosts agree with the remote, and nothing was learnt that is nobody's business."""
     stage.screen.title("4. /update in the group again, and a look around")
+    # Who asks while an update comes to its end is told once more what came of that.
+    wait_until(lambda: not any(is_update_running(seat.host.state) for seat in seats), "the updates to end")
     chat.write("/update", GROUP)
     for seat in seats:
         chat.await_word(seat.bot, SAME)
