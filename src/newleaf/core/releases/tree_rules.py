@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -83,7 +84,7 @@ def _find_link_fault(path: str, target: str, links: frozenset[str]) -> str | Non
     at = path.split("/")[:-1]
     for part in target.split("/"):
         if part == "..":
-            if not at or "/".join(at) in links:
+            if not at or not links.isdisjoint(accumulate(at, "{}/{}".format)):
                 return f"is a link out of the tree, {target[:80]!r}"
             at.pop()
         elif part not in {"", "."}:
