@@ -96,6 +96,41 @@ def test_a_touched_file_is_no_local_change(host: Host) -> None:
     assert host.checkout.read("app.py") == "two\n"
 
 
+@pytest.mark.parametrize(
+    "after", ["one\r\nnew\r\n", "one\nnew\n", None], ids=["changed", "renormalised", "gone"]
+)
+def test_line_ends_committed_as_gitattributes_would_not_have_them_are_no_local_change(
+    tmp_path: Path, remote: Remote, after: str | None
+) -> None:
+    """Git takes such a file for edited as soon as it has written it, and would not move it (lessons.md L7)."""
+    remote.commit({".gitattributes": "*.txt text\n", "dos.txt": "one\r\n", "kept.txt": "kept\r\n"})
+    host = make_host(tmp_path / "host", remote)
+    host.checkout.write("app.py", "mine\n")
+    assert host.layout.dirty() == ["app.py"]
+    target = host.remote.commit({"dos.txt": after})
+
+    assert host.update() == []
+
+    file = host.checkout.path / "dos.txt"
+    assert (file.read_bytes().decode() if file.exists() else None) == after
+    assert (host.checkout.path / "kept.txt").read_bytes() == b"kept\r\n"
+    assert (host.checkout.id_of(), host.checkout.stashes()) == (target, [])
+    assert host.checkout.read("app.py") == "mine\n"
+
+
+def test_an_edit_of_a_file_whose_line_ends_git_would_change_is_kept(tmp_path: Path, remote: Remote) -> None:
+    remote.commit({".gitattributes": "*.txt text\n", "dos.txt": "one\r\n"})
+    host = make_host(tmp_path / "host", remote)
+    host.checkout.write("dos.txt", "mine\n")
+    host.remote.commit({"dos.txt": "two\r\n"})
+
+    (note,) = host.update()
+
+    assert "dos.txt do not fit" in note
+    assert (host.checkout.path / "dos.txt").read_bytes() == b"two\r\n"
+    assert len(host.checkout.stashes()) == 1
+
+
 # --- where HEAD is -----------------------------------------------------------------------
 
 

@@ -130,6 +130,7 @@ class InPlace:
     def _leave_or_take(self, move: Move, way: Way) -> str:
         """Tells the index of files that lie there already, and has it forget those that are to stay lying.
 
+        Of a file that git takes for edited though it has written it so, index and start say what it reads.
         Returns what git is to take for the start: its commit, or its tree without what stays.
         """
         known = self.adopted.read()
@@ -137,10 +138,14 @@ class InPlace:
         going = {path: before for path, (before, after) in changes if after is None and path in known}
         lying = self.tree.contents(going) if going else {}
         staying: dict[str, Content] = {path: None for path in going if lying[path] == going[path]}
-        entries = {path: way.changes[path][1] for path in way.adopted} | staying
+        misjudged = self.tree.misjudged() & way.changes.keys()
+        adopted = {path: way.changes[path][1] for path in way.adopted}
+        entries = adopted | staying | self.tree.contents(misjudged)
         if entries:
             self.tree.set_index(entries)
-        return self.tree.write_tree(move.start, staying) if staying else move.start
+        if misjudged:
+            self.tree.refresh()
+        return self.tree.write_tree(move.start, staying, misjudged) if staying or misjudged else move.start
 
     def _move_head(self, move: Move, head: Head, *, is_forward: bool) -> None:
         """Keeps both ends in the own directory: what came from the remote stays known, whatever it does."""

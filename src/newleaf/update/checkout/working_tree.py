@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from msgspec import Struct
 from newleaf.core.release import CommitId
 from newleaf.core.releases.git_errors import Unborn
 from newleaf.core.releases.tree_rules import EXECUTABLE, LINK, PLAIN, quote
+from newleaf.system import copies
 from newleaf.system.commands import Finished
 from newleaf.system.git.directory import At, Git
 from newleaf.system.git.worktree import Worktree
@@ -111,9 +113,39 @@ class WorkingTree:
         return _read_raw(self.git.call(*arguments, commit, at=self._files))
 
     def edited(self) -> set[str]:
-        """The tracked paths whose file is not what the index says."""
+        """The tracked paths whose file is not what git writes of what the index says."""
+        differing = self._differing()
+        return differing - self._as_written(differing)
+
+    def misjudged(self) -> set[str]:
+        """The tracked paths that git takes for edited, though they are as it has written them.
+
+        Its way back from a file is not always its way there: line ends and `$Id$` may be committed as
+        .gitattributes would not have them.
+        """
+        return self._as_written(self._differing())
+
+    def _differing(self) -> set[str]:
         arguments = ("diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv")
         return set(_split(self.git.call(*arguments, "--ignore-submodules=none", at=self._files)))
+
+    def _as_written(self, paths: set[str]) -> set[str]:
+        """Those of the paths where lies, to the byte and the mode, what git writes of the index."""
+        index = self.index_of(paths)
+        alike = [path for path in paths if self.is_within(path) and self._is_plain_as(index[path], path)]
+        if not alike:
+            return set()
+        with TemporaryDirectory(dir=self.git.repository.folder) as folder:
+            places = {"GIT_WORK_TREE": folder, "GIT_INDEX_FILE": str(self.worktree.index)}
+            asked = "".join(f"{path}\0" for path in alike)
+            at = At(places, Path(folder))
+            self.git.call("checkout-index", "-z", "--stdin", stdin=asked, at=at)
+            again = {path: Path(folder, path) for path in alike}
+            return {path for path in alike if copies.have_same_content(self.file(path), again[path])}
+
+    def _is_plain_as(self, content: Content, path: str) -> bool:
+        """Whether a file lies there, executable or not as `content` is."""
+        return content is not None and self.mode(path) == content.mode in {PLAIN, EXECUTABLE}
 
     def contents(self, paths: Iterable[str]) -> dict[str, Content]:
         """What lies in the working tree at `paths`, as git would store it; a folder has the mode FOLDER."""
