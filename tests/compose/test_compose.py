@@ -16,7 +16,7 @@ import pytest
 from newleaf import compose
 from newleaf.core.errors import SettingsInvalid, UsageError
 from newleaf.core.place_errors import AppUnknown
-from newleaf.core.releases.slot_errors import NothingDeployed
+from newleaf.core.releases.slot_errors import CurrentLost, NothingDeployed
 from newleaf.core.settings.fragments import GivenSettings
 from newleaf.system.place import Unnamed
 from newleaf.system.restarts import raise_flag
@@ -84,14 +84,17 @@ def test_later_sources_outrank_earlier_ones(deployment: Deployment, monkeypatch:
     assert poll() == 40
 
 
-def test_slots_have_no_release_yet_then_that_is_said_unless_the_host_says_the_settings(
+def test_slots_have_no_release_yet_or_lost_it_then_that_is_said_unless_the_host_says_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A first release that was refused leaves it so."""
+    """A first release that was refused leaves it so; and so does who removes the live one."""
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     (state / "identity.json").write_text('{"schema": 1, "app": "notes", "layout": "slots", "folder": "."}')
     with pytest.raises(NothingDeployed, match=r"no release lies in .*state yet"):
+        compose.host(Unnamed(state_dir=state))
+    (state / "current").symlink_to("releases/gone")
+    with pytest.raises(CurrentLost, match=r"current leads to no release: .*gone holds none"):
         compose.host(Unnamed(state_dir=state))
     monkeypatch.setenv("NEWLEAF_APP__NAME", "notes")
     assert compose.host(Unnamed(state_dir=state)).name == "notes"

@@ -14,6 +14,7 @@ from newleaf.compose.host import Host
 from newleaf.core.settings.fragments import Fragment, Sources
 from newleaf.system import files
 from newleaf.system.configuration import read_sources
+from newleaf.system.loaded_tree import RELEASE_RECORD
 from newleaf.system.place import (
     Selection,
     Unnamed,
@@ -46,17 +47,22 @@ def host(
     where there is none: whoever only develops the app gets none by running it.
 
     Raises: UsageError and its kin when it cannot be told which, or its settings are wrong; NothingDeployed
-    where slots were begun whose first release was refused, and so nothing says the settings.
+    where slots were begun whose first release was refused, and CurrentLost where the live release has gone, and
+    so nothing says the settings.
     """
     place = find_place(selection, folder or current_folder(), os.environ, noted)
     if makes or is_deployed(place.state):
         files.prepare_state_directory(place.state, of_owner=of_owner)
     sources = read_sources(place.app_file, place.host_file, os.environ)
     given = Sources(sources.app, sources.host, code or sources.code, sources.environment)
-    if place.has_slots and not os.path.lexists(place.top) and not given.says("app.name"):
-        from newleaf.core.releases.slot_errors import NothingDeployed
+    is_told = given.says("app.name") or (place.top / RELEASE_RECORD).is_file()
+    if place.has_slots and not is_told:
+        from newleaf.core.releases.slot_errors import CurrentLost, NothingDeployed
 
-        raise NothingDeployed(state=place.state)
+        if not os.path.lexists(place.top):
+            raise NothingDeployed(state=place.state)
+        releases = place.state / "releases"
+        raise CurrentLost(link=place.top, releases=releases, reason=f"{place.top.resolve()} holds none")
     return Host(place, given, lay_slots if place.has_slots else lay_in_place)
 
 
