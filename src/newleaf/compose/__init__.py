@@ -46,9 +46,9 @@ def host(
     With `of_owner` root may look at an app of another user's. Without `makes` no state directory is made
     where there is none: whoever only develops the app gets none by running it.
 
-    Raises: UsageError and its kin when it cannot be told which, or its settings are wrong; NothingDeployed
-    where slots were begun whose first release was refused, and CurrentLost where the live release has gone, and
-    so nothing says the settings.
+    Raises: UsageError and its kin when it cannot be told which, or its settings are wrong; where nothing says
+    the settings, NothingDeployed (slots were begun, and their first release refused) or CurrentLost (the live
+    one was removed).
     """
     place = find_place(selection, folder or current_folder(), os.environ, noted)
     if makes or is_deployed(place.state):

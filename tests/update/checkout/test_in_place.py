@@ -102,7 +102,7 @@ def test_a_touched_file_is_no_local_change(host: Host) -> None:
 def test_line_ends_committed_as_gitattributes_would_not_have_them_are_no_local_change(
     tmp_path: Path, remote: Remote, after: str | None
 ) -> None:
-    """Git takes such a file for edited as soon as it has written it, and would not move it (lessons.md L7)."""
+    """lessons.md L7: git takes such a file for edited as soon as it has written it, and would not move it."""
     remote.commit({".gitattributes": "*.txt text\n", "dos.txt": "one\r\n", "kept.txt": "kept\r\n"})
     host = make_host(tmp_path / "host", remote)
     host.checkout.write("app.py", "mine\n")
