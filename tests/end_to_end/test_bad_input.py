@@ -453,6 +453,11 @@ def test_a_disk_that_is_full_under_the_records_changes_nothing(deployment: Deplo
     assert deployment.run("update").outcome == "updated"
 
 
+def test_a_limit_on_files_below_that_of_a_fetch_is_no_obstacle(deployment: Deployment) -> None:
+    """As of LimitFSIZE= in a unit: what holds already cannot be raised, and need not be."""
+    assert deployment.run("update", before=bounded(1024 * 1024)).outcome == "updated"
+
+
 @pytest.mark.parametrize("left", [0, 4, 16, 32])
 def test_a_full_disk_of_the_state_directory_changes_nothing(deployment: Deployment, left: int) -> None:
     """lessons.md L24: a disk of its own where one may be made, else a limit on every file."""

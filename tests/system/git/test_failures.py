@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
@@ -123,3 +124,8 @@ def test_the_line_with_the_cause_is_told_not_the_last_one() -> None:
         "remove the file manually to continue.",
     ]
     assert last_words(said, 128).startswith("Unable to create")
+
+
+def test_a_git_that_was_killed_is_told_by_the_signal() -> None:
+    assert last_words([], -signal.SIGXFSZ) == "git ended by SIGXFSZ and said nothing"
+    assert last_words([], 1) == "git ended with 1 and said nothing"

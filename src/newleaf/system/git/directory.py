@@ -46,7 +46,7 @@ _ABBREVIATED = re.compile(r"[0-9a-f]{7,64}\Z")
 FETCH_OPTIONS = (
     "--quiet --no-tags --no-write-fetch-head --no-auto-maintenance --no-recurse-submodules --end-of-options"
 ).split()
-_LIMITED = ("sh", "-c", 'ulimit -f "$1" && shift && exec "$@"', "sh")
+_LIMITED = ("sh", "-c", 'ulimit -f "$1" 2>/dev/null; shift; exec "$@"', "sh")
 _BLOB = re.compile(rb"[0-9a-f]{40,64} ([a-z]+) ([0-9]+)\Z")
 _BLOCK_BYTES = 512
 _LARGEST_BLOCKS = 2**40
@@ -295,7 +295,7 @@ class Git:
     def _fetch_into(
         self, quarantine: Quarantine, refs: Sequence[str], environment: Mapping[str, str]
     ) -> None:
-        """A file that grows past the limit ends git, by the kernel; the pack comes in one file."""
+        """A file that grows past the limit, or a lower one of ours, ends git; the pack comes in one file."""
         limit = self.access.max_fetch_bytes
         blocks = min(-(-limit // _BLOCK_BYTES), _LARGEST_BLOCKS)
         argv = [*_LIMITED, str(blocks), self.program, "fetch", *FETCH_OPTIONS, self.access.url, *refs]

@@ -7,6 +7,7 @@ Rules: git runs with LC_ALL=C, so its sentences can be looked for; what is quote
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -83,7 +84,8 @@ def last_words(tail: Sequence[str], status: int) -> str:
     said = [line for line in tail if line.strip()]
     spoken = [line for line in said if re.match(_SPEAKS, line)]
     words = [line for line in spoken if not re.match(_SAYS_NOTHING, line)] or spoken or said
-    return _clean(words[-1]) if words else f"git ended with {status} and said nothing"
+    ended = f"by {signal.Signals(-status).name}" if status < 0 else f"with {status}"
+    return _clean(words[-1]) if words else f"git ended {ended} and said nothing"
 
 
 def _clean(line: str) -> str:
