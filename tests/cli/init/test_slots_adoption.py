@@ -470,6 +470,21 @@ def test_what_the_host_left_out_on_purpose_is_named_and_not_copied(host: Deploym
     assert os.listdir(host.state / "shared") == ["data"]
 
 
+@pytest.mark.parametrize("name", [b"Icon\r", b"caf\xe9"], ids=["control character", "not UTF-8"])
+def test_what_no_setting_can_name_is_told_and_keeps_nothing_else_from_being_shared(
+    host: Deployment, name: bytes
+) -> None:
+    """lessons.md L23."""
+    try:
+        Path(os.fsdecode(os.fsencode(host.checkout.path) + b"/" + name)).write_text("x")
+    except OSError:
+        pytest.skip("no file can be called so here")
+    answer = host.run("init", "--slots")
+    assert answer.code == 0, answer
+    assert "no setting can name it" in notes(answer, "attention")
+    assert sorted(os.listdir(host.state / "shared")) == [".env", "config.local.yaml", "data"]
+
+
 def test_a_first_release_that_fails_leaves_the_host_in_place(tmp_path: Path) -> None:
     host = Deployment.make(tmp_path)
     in_place(host)

@@ -34,6 +34,7 @@ from newleaf.core.adoption.obstacles import Note, choose_remote
 from newleaf.core.adoption.slot_proposal import (
     choose_shared,
     is_made_anew,
+    is_sayable,
     join_shared,
     outermost,
     said_entries,
@@ -116,7 +117,7 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
     untracked = list_untracked(top, runner, request.environ) if url is None else ()
     found = choose_shared((path for path in untracked if not _is_residue(top, path)), seen.folder)
     said = seen.app_file[1] if _is_tracked(seen) else Fragment()
-    shared = join_shared(found, values_of(seen.app_file[1]).get("app.shared", ()))
+    shared = join_shared(filter(is_sayable, found), values_of(seen.app_file[1]).get("app.shared", ()))
     entries = slot_entries(url or remote[1], _unsaid(seen), seen.proposal.host_entries, shared)
     plan = Plan(
         app=replace(seen.known, checkout=None),
@@ -133,7 +134,7 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
         return SlotsPlan(plan, said, None, None, ())
     linked = shared_by(settings.app.shared, settings.update.state_paths)
     missed = uncovered(found, linked)
-    _check_shared(seen, missed)
+    _check_shared(seen, tuple(filter(is_sayable, missed)))
     notes = (*seen.proposal.notes, *_edits(checkout.changed), *_missed(missed))
     plan = replace(plan, proposal=replace(plan.proposal, notes=notes))
     head = CommitId(checkout.head) if checkout.head else None
@@ -268,9 +269,16 @@ def _edits(changed: tuple[str, ...]) -> Iterator[Note]:
 
 
 def _missed(paths: tuple[str, ...]) -> Iterator[Note]:
-    if paths:
-        text = f"in no release, because git does not track it and app.shared does not name it: {_some(paths)}"
+    unnamed = tuple(filter(is_sayable, paths))
+    if unnamed:
+        text = (
+            f"in no release, because git does not track it and app.shared does not name it: {_some(unnamed)}"
+        )
         yield Note("attention", text, "name what the app needs in app.shared")
+    unsayable = tuple(repr(path) for path in paths if not is_sayable(path))
+    if unsayable:
+        text = f"in no release, because no setting can name it: {_some(unsayable)}"
+        yield Note("attention", text, "rename what the app needs, and look again")
 
 
 def _some(paths: tuple[str, ...]) -> str:

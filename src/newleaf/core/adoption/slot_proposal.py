@@ -19,6 +19,8 @@ _MADE_ANEW = re.compile(
     r"|\.(pytest|mypy|ruff|hypothesis|uv)_?cache|\.coverage|htmlcov|target|.*\.egg-info|.*\.py[co]"
     r"|.*\.newleaf-old|newleaf\.toml|.*\.so"
 )
+# U+FFFD stands for what is not UTF-8.
+_UNSAYABLE = re.compile("[\x00-\x1f\x7f\ufffd]")
 
 
 def choose_shared(untracked: Iterable[str], inner: str) -> tuple[str, ...]:
@@ -31,6 +33,11 @@ def choose_shared(untracked: Iterable[str], inner: str) -> tuple[str, ...]:
 def is_made_anew(path: str) -> bool:
     """Whether a path is, or lies in, what installers, Python and other tools make by themselves."""
     return any(map(_MADE_ANEW.fullmatch, path.split("/")))
+
+
+def is_sayable(path: str) -> bool:
+    """Whether settings can name a path."""
+    return not _UNSAYABLE.search(path)
 
 
 def slot_entries(
