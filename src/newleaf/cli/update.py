@@ -22,7 +22,7 @@ _SENTENCES = {
     "held": "held at {from}",
     "available": "{to} is available; {from} is here",
     "ok": "back at {to}",
-    "failed": "the update to {to} failed; {from} stays",
+    "failed": "moving to {to} failed; {from} stays",
     "waiting": "{to} is owed; waiting",
     "refused": "{to} was refused; {from} stays",
     "rolled_back": "{to} failed; back at {from}",
