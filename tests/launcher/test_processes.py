@@ -214,6 +214,18 @@ def test_no_descriptor_left_then_it_is_not_started_and_none_is_lost(tmp_path: Pa
     assert run_in_child(start) == 0
 
 
+def test_room_for_few_descriptors_then_it_is_started_all_the_same(tmp_path: Path) -> None:
+    """macOS gives 256 to whoever asks for no more."""
+
+    def start() -> None:
+        made, held = Processes(nothing), os.open(tmp_path, os.O_RDONLY)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (held + 16, held + 16))
+        made.start(python("import os; os.fstat(3)", tmp_path, passed=(held,)), KNOWN)
+        assert await_end(made)[2] == 0
+
+    assert run_in_child(start) == 0
+
+
 def test_what_a_leader_leaves_goes_when_it_ends(processes: Processes, tmp_path: Path) -> None:
     code = """
 import os, time

@@ -17,8 +17,6 @@ from typing import NamedTuple, NoReturn
 
 FIRST_PASSED = 3
 """Where passed descriptors begin (sd_listen_fds(3))."""
-_HIGH = 256
-"""Above what a program gets: descriptors are parked there while they are put in order."""
 _DESCRIPTORS = "/dev/fd"
 _MANY = 1024
 _TAKEN_OVER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
@@ -140,7 +138,7 @@ def _become(program: Program, gate_out: int, gate_in: int, fault_in: int) -> NoR
         # Whoever is killed before it has written this down must not leave it running.
         if os.read(gate_out, 1) != b"!":
             os._exit(1)
-        fault_in = _park(fault_in)
+        fault_in = _park(fault_in, program)
         _arrange(program, fault_in)
         signal.set_wakeup_fd(-1)
         for number in _TAKEN_OVER:
@@ -157,14 +155,15 @@ def _become(program: Program, gate_out: int, gate_in: int, fault_in: int) -> NoR
         os._exit(127)
 
 
-def _park(descriptor: int) -> int:
-    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+def _park(descriptor: int, program: Program) -> int:
+    """Out of the way of what the program gets, and no further: there may be room for few (256 on macOS)."""
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_PASSED + len(program.passed))
 
 
 def _arrange(program: Program, kept: int) -> None:
     """Puts the descriptors where the program looks for them, and closes all others but `kept`."""
-    parked = [_park(descriptor) for descriptor in program.passed]
-    output = None if program.output is None else _park(program.output)
+    parked = [_park(descriptor, program) for descriptor in program.passed]
+    output = None if program.output is None else _park(program.output, program)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     if output is not None:
