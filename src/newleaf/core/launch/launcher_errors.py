@@ -46,7 +46,7 @@ class LauncherRefused(FailedError):
     """the launcher does not do it now: {reason}"""
 
     code = "launcher_refused"
-    cure = "it is tried again; `newleaf status` says what is going on"
+    cure = "`newleaf status` says what is going on; an update is tried again, any other order is yours to repeat"
 
 
 class LauncherLost(FailedError):
