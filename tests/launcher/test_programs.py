@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from newleaf.core.launch.plan import Health
 from newleaf.launcher.loop import Loop
 from newleaf.launcher.processes import Known, NotStarted, Processes, signal_group
 from newleaf.launcher.programs import AGENT, CHECK, LAUNCHER, MAX_SAID_BYTES, PLAN, Programs
+from tests.support.deployment import wait_until
 from tests.support.http_server import Answer, serving
 from tests.support.launchers import COMMIT, make_plan
 
@@ -155,6 +157,21 @@ def test_loaded_anew_they_are_heard_on_and_ended_in_time(run: Run) -> None:
     run.programs = again
     again.end_overdue(111.0)
     assert run.end()[1] == -signal.SIGKILL
+
+
+def test_loaded_anew_then_what_it_had_said_is_not_lost(run: Run) -> None:
+    """One that says why and takes its time to end: the reason may be read before, and the end come after."""
+    code = "import os, time; os.write(1, b'no answer'); time.sleep(0.3); os._exit(3)"
+    run.programs.check(
+        e.Ask(1, make_plan(run.folder, health=Health(command=(*PYTHON, code))), False), None, 0.0
+    )
+    (pid,) = run.processes.running
+    wait_until(lambda: run.loop.wait(0.05) or run.programs.as_record()[str(pid)][2])
+    record = json.loads(json.dumps(run.programs.as_record()))
+    run.programs = Programs((), run.folder, run.processes, run.loop)
+    run.programs.resume(record)
+    _, status, said = run.end()
+    assert run.programs.fault_of_check(status, said) == e.SILENT
 
 
 def test_the_launcher_is_proved_by_itself(run: Run) -> None:

@@ -37,11 +37,11 @@ behind than any other module: what is loaded after it takes that place."""
 
 
 class Said:
-    """What a program says: of all that comes on `source` the end."""
+    """What a program says: of all that comes on `source` the end; `end` is what had come before."""
 
-    def __init__(self, source: int) -> None:
+    def __init__(self, source: int, end: bytes = b"") -> None:
         self.source = source
-        self.end = b""
+        self.end = end
         os.set_blocking(source, False)
 
     def read(self) -> bool:
@@ -114,9 +114,9 @@ class Programs:
         self._hear(pid, source)
         return pid
 
-    def _hear(self, pid: int, source: int) -> None:
+    def _hear(self, pid: int, source: int, end: bytes = b"") -> None:
         """From now on what it says is read as it comes, for one who floods must not wait."""
-        said = self._said[pid] = Said(source)
+        said = self._said[pid] = Said(source, end)
 
         def read() -> None:
             if not said.read():
@@ -136,13 +136,16 @@ class Programs:
         return " ".join(said.end.decode(errors="replace").split())
 
     def as_record(self) -> dict[str, Any]:
-        """What `resume` needs: where each that runs is heard, and its time."""
-        return {str(pid): [said.source, self._deadlines.get(pid)] for pid, said in self._said.items()}
+        """What `resume` needs: where each that runs is heard, its time, and what it has said already."""
+        return {
+            str(pid): [said.source, self._deadlines.get(pid), said.end.decode("latin-1")]
+            for pid, said in self._said.items()
+        }
 
     def resume(self, record: Mapping[str, Any]) -> None:
-        """Goes on with those that this process had before it was loaded anew."""
-        for pid, (source, deadline) in record.items():
-            self._hear(int(pid), source)
+        """Goes on with those that this process had before it was loaded anew; an older one noted no words."""
+        for pid, (source, deadline, *end) in record.items():
+            self._hear(int(pid), source, "".join(end).encode("latin-1"))
             if deadline is not None:
                 self._deadlines[int(pid)] = deadline
 

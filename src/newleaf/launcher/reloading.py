@@ -130,7 +130,7 @@ def _record(launcher: Launcher) -> dict[str, Any]:
 def _descriptors(record: Mapping[str, Any]) -> list[int]:
     held = [record["lock"], record["control"], *record["listening"], *(record["log"] or ())]
     held += [line["descriptor"] for line in record["lines"]]
-    held += [said for said, _ in record["programs"].values()]
+    held += [source for source, *_ in record["programs"].values()]
     for ends in record["ends"].values():
         held += [ends["notify"][1], ends["go"], ends["health"]]
     return [descriptor for descriptor in held if descriptor is not None]

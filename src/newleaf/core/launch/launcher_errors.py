@@ -46,7 +46,9 @@ class LauncherRefused(FailedError):
     """the launcher does not do it now: {reason}"""
 
     code = "launcher_refused"
-    cure = "`newleaf status` says what is going on; an update is tried again, any other order is yours to repeat"
+    cure = (
+        "`newleaf status` says what is going on; an update is tried again, any other order is yours to repeat"
+    )
 
 
 class LauncherLost(FailedError):
