@@ -242,6 +242,21 @@ def test_loaded_anew_its_descriptors_go_on(daemons: Daemons) -> None:
     assert daemons.left() == []
 
 
+def test_what_is_asked_on_its_own_socket_is_taken_or_waits(daemons: Daemons) -> None:
+    """Whoever asked may have gone by then."""
+    code = "one = socket.socket(fileno=3)\nsys.stdin = open(os.environ['GATE'])\none.accept()[0].close()\n"
+    gate = daemons.state / "gate"
+    os.mkfifo(gate)
+    daemons.start(code + WAIT, health=True, variables={"GATE": str(gate)})
+    assert daemons.all.has_taken(1)
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(daemons.all.health_path(1)))
+    assert not daemons.all.has_taken(1)
+    gate.write_text("")
+    wait_until(lambda: daemons.all.has_taken(1))
+    assert not daemons.all.has_taken(2)
+
+
 def test_no_name_is_longer_than_the_room_that_is_asked_for(daemons: Daemons) -> None:
     daemons.start(WAIT, health=True)
     assert all(len(name) <= len(LONGEST_NAME) for name in daemons.left())

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.launch.plan import Health
+from newleaf.core.launch.plan import OVERLAP, Health
 from newleaf.system import process_table
 from tests.support.deployment import wait_until
+from tests.support.http_server import Answer
+from tests.support.http_server import serving as answering
 from tests.support.launchers import (
     COMMIT,
     OTHER,
@@ -196,6 +198,26 @@ def test_a_health_command_that_floods_its_output_is_no_fault(state: Path) -> Non
     with running(state) as launcher:
         launcher.send_signal(signal.SIGTERM)
         assert launcher.wait(20) == 0
+
+
+def test_it_takes_what_its_health_is_asked_and_does_not_answer_then_it_does_not_take_over(
+    state: Path,
+) -> None:
+    code = f"""{SAY_READY}
+import time
+while "health" in os.environ.get("LISTEN_FDNAMES", ""):
+    socket.socket(fileno=os.dup(3)).accept()[0].close()
+time.sleep(600)
+"""
+    with answering(lambda _: Answer()) as server:
+        health = Health(10.0, 0.1, url=f"{server.url}/up")
+        command = (sys.executable, "-I", "-S", "-c", code)
+        write_launcher(state, make_plan(state, *command, handover=OVERLAP, health=health))
+        with running(state), line_to(state) as line:
+            line.say(do="reload")
+            said = line.hear_until("failed", "running")
+            assert said["event"] == "failed"
+            assert "no answer in time" in said["reason"]
 
 
 def test_it_is_started_by_its_module_too(state: Path) -> None:

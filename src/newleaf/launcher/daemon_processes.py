@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -145,6 +146,15 @@ class DaemonProcesses:
         """Where its health is asked while another process serves."""
         ends = self.ends.get(number)
         return str(self._health_path(number)) if ends and ends.health else None
+
+    def has_taken(self, number: int) -> bool:
+        """Whether it has taken all that was asked on its own socket: what it has not, waits there."""
+        ends = self.ends.get(number)
+        if ends is None or ends.health is None:
+            return False
+        waiting = select.poll()
+        waiting.register(ends.health, select.POLLIN)
+        return not waiting.poll(0)
 
     def last_words(self, number: int, pid: int) -> None:
         """Hears what the process that has ended had said before."""

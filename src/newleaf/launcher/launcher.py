@@ -167,9 +167,7 @@ class Launcher:
                 self.opened.daemon.forget(known.number)
                 self.feed(e.Exited(known.number, status))
             elif known.kind == programs.CHECK:
-                self.feed(
-                    e.Checked(known.number, self.programs.fault_of_check(status, self.programs.ended(pid)))
-                )
+                self._checked(known.number, self.programs.fault_of_check(status, self.programs.ended(pid)))
             elif known.kind == programs.PLAN:
                 self._planned(status, self.programs.ended(pid))
             elif known.kind.startswith(programs.SETTLE):
@@ -178,6 +176,11 @@ class Launcher:
                 self.agent.companion.ended(time.monotonic())
             elif known.kind == programs.ITSELF:
                 self._proven(status)
+
+    def _checked(self, number: int, fault: str | None) -> None:
+        if fault == e.SILENT and self.opened.daemon.has_taken(number):
+            fault = e.UNANSWERED
+        self.feed(e.Checked(number, fault))
 
     def _prove_itself(self) -> None:
         """Before it is loaded anew, a process of its own shows that this can be done."""

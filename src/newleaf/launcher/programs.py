@@ -160,6 +160,8 @@ class Programs:
         """What a check found: None for nothing."""
         if status == 0:
             return None
-        if (status == _SILENT and said == e.SILENT) or status < 0:
+        if status == _SILENT and said == e.SILENT:
             return e.SILENT
+        if status < 0:
+            return e.UNANSWERED
         return said or f"it ended with exit code {status}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from newleaf.core.launch.child import INCOMING, SERVING, Child
-from newleaf.core.launch.events import SILENT, Ask
+from newleaf.core.launch.events import SILENT, UNANSWERED, Ask, Checked
 from newleaf.core.launch.judging import find_fault, hear, is_proven, may_go
 from newleaf.core.launch.plan import OVERLAP, SEQUENTIAL, Health
 from tests.support.fake_daemon import PROBATION, Behaviour, FakeDaemon, commit_of, counters_of, plan_of
@@ -219,6 +219,13 @@ def test_waits_and_is_bad_on_its_own_socket_then_it_is_never_let_in() -> None:
     daemon = beside(Behaviour(waits=True, early=True, private=BAD), health=URL)
     daemon.until("tell 7 failed")
     assert not daemon.story("go")
+
+
+def test_takes_a_question_on_its_own_socket_and_does_not_answer_then_it_is_never_let_in() -> None:
+    """With one thread, and that hanging, only its first question is taken."""
+    daemon = beside(Behaviour(waits=True, early=True, private=SILENT), health=URL).pass_time(0.15)
+    daemon.feed(Checked(2, UNANSWERED)).until("tell 7 failed")
+    assert not daemon.story("go", "stop 1")
 
 
 def test_never_ready_and_silent_then_it_is_given_up_at_its_deadline() -> None:

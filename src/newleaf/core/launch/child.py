@@ -18,7 +18,7 @@ class Child:
     """A process that was started; times are in seconds of the steady clock.
 
     `is_gated` until it is told to accept; `waits` once it has said that it waits for that. `reason` is why
-    it has to leave, empty where it did nothing wrong.
+    it has to leave, empty where it did nothing wrong; `takes` once it has taken a question on its own socket.
     """
 
     ready_at: float | None = None
@@ -34,6 +34,7 @@ class Child:
     failed: int = 0
     ask_at: float = 0.0
     is_asked: bool = False
+    takes: bool = False
 
     def __init__(self, number: int, plan: Plan, role: str, now: float) -> None:
         self.number = number

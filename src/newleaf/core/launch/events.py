@@ -44,13 +44,17 @@ class Notified(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A health check came back: `fault` is what was wrong, None when all was well, SILENT for no answer."""
+    """A health check came back: `fault` is what was wrong, None when all was well.
+
+    SILENT where nobody took the question, UNANSWERED where somebody did and let it wait.
+    """
 
     child: int
     fault: str | None
 
 
 SILENT = "no answer"
+UNANSWERED = "no answer in time"
 
 
 class Handover(NamedTuple):

@@ -7,7 +7,7 @@ Rules:
 2. Proven is who is ready and has passed three checks, one second apart. One beside the process that serves is
    asked on its own socket, or by command: what answers on the shared one may be the old process. One that
    says it is ready and is silent on its own socket does not take it, and is judged without; so is one that
-   waits for "go" and is silent three times.
+   waits for "go" and is silent three times. One that has taken a question there is not.
 3. Ready too late (who waits for "go" is not late), three failed checks in a row after it was ready, another
    commit than the one that was started, or a watchdog's ping that stays away: it has failed. A process may
    ask for more time.
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from newleaf.core.launch.child import INCOMING, SERVING, Child
-from newleaf.core.launch.events import SILENT
+from newleaf.core.launch.events import SILENT, UNANSWERED
 from newleaf.core.launch.notify_fields import COMMIT_FIELD, WAITS_FIELD
 from newleaf.core.launch.plan import OVERLAP, Plan
 
@@ -85,6 +85,7 @@ def note_check(child: Child, fault: str | None, now: float, *, notifies: bool) -
     """Takes in what a check came to."""
     child.is_asked = False
     health = child.plan.health
+    child.takes = child.takes or fault in (None, UNANSWERED)
     if fault is None:
         child.passed, child.failed = child.passed + 1, 0
         if child.ready_at is None and not notifies and not (child.is_gated and child.waits):
@@ -94,7 +95,7 @@ def note_check(child: Child, fault: str | None, now: float, *, notifies: bool) -
         return
     child.failed += 1
     is_expected = child.said_ready or (child.waits and child.failed >= CHECKS)
-    if fault == SILENT and child.has_health and is_expected:
+    if fault == SILENT and child.has_health and is_expected and not child.takes:
         child.has_health, child.failed = False, 0
         return
     if child.passed < CHECKS:
