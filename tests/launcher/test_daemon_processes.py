@@ -19,6 +19,7 @@ from newleaf.core.launch.plan import OVERLAP
 from newleaf.launcher.daemon_processes import LONGEST_NAME, DaemonProcesses
 from newleaf.launcher.loop import Loop
 from newleaf.launcher.processes import Processes, signal_group
+from newleaf.launcher.sockets import Listening
 from tests.support.deployment import wait_until
 from tests.support.launchers import COMMIT, make_plan
 
@@ -54,7 +55,9 @@ class Daemons:
         self.fed: list[e.Event] = []
         self.listening: list[socket.socket] = []
         self.processes = Processes(lambda: None)
-        self.all = DaemonProcesses(state, self.processes, loop, self.fed.append, self.listening)
+        self.all = DaemonProcesses(
+            state, self.processes, loop, self.fed.append, Listening(state, {}, self.listening)
+        )
 
     def start(self, code: str, *, gated: bool = False, health: bool = False, **facts: Any) -> int | None:
         command = facts.pop("command", (sys.executable, "-I", "-S", "-c", DAEMON + code))
@@ -226,7 +229,9 @@ def test_no_room_for_its_sockets_is_fed_back_too(daemons: Daemons) -> None:
 def test_loaded_anew_its_descriptors_go_on(daemons: Daemons) -> None:
     daemons.start(GO + WAIT, gated=True, health=True)
     record = json.loads(json.dumps(daemons.all.as_record()))
-    again = DaemonProcesses(daemons.state, daemons.processes, daemons.loop, daemons.fed.append, [])
+    again = DaemonProcesses(
+        daemons.state, daemons.processes, daemons.loop, daemons.fed.append, daemons.all.listening
+    )
     again.resume(record)
     assert again.health_path(1) == daemons.all.health_path(1)
     again.go(1)

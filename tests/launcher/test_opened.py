@@ -14,12 +14,13 @@ from newleaf.launcher.logs import Log
 from newleaf.launcher.loop import Loop
 from newleaf.launcher.opened import Opened, status_of
 from newleaf.launcher.processes import Known, Processes
+from newleaf.launcher.sockets import Listening
 from tests.support.launchers import COMMIT, make_plan
 
 
 def test_every_process_is_told_with_what_is_wrong_with_it(state: Path, loop: Loop) -> None:
     supervision, processes = Supervision(Counters()), Processes(lambda: None)
-    daemon = DaemonProcesses(state, processes, loop, lambda _: None, [])
+    daemon = DaemonProcesses(state, processes, loop, lambda _: None, Listening(state, {}))
     control, log = Control.open(state / CONTROL), Log.open(state / "logs")
     log.dropped_bytes = 5
     serving, leaving = Child(1, make_plan(state), SERVING, 0.0), Child(2, make_plan(state), LEAVING, 0.0)

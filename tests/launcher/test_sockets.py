@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -11,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from newleaf.core.launch.launcher_errors import AddressTaken, AddressUnusable
-from newleaf.launcher.sockets import MAX_PATH_BYTES, inherited, open_all, private_socket, require_room
+from newleaf.launcher.sockets import (
+    MAX_PATH_BYTES,
+    Listening,
+    inherited,
+    open_all,
+    private_socket,
+    require_room,
+)
 from tests.support.kills import run_in_child
 
 STREAM = socket.SOCK_STREAM
@@ -219,6 +227,19 @@ def test_no_address_asked_for_then_all_that_was_passed(opened: list[socket.socke
         assert [one.fileno() for one in open_all([], state, inherited(os.environ))] == [3, 4]
 
     assert run_in_child(check) == 0
+
+
+def test_a_release_names_other_addresses_then_it_gets_those_in_its_order(state: Path) -> None:
+    """What is held already stays the same socket; it is not closed where a release does not name it."""
+    first, second = open_all(["unix:a.sock", "unix:b.sock"], state, [])
+    listening = Listening(state, {"unix:a.sock": first, "unix:b.sock": second})
+    with contextlib.closing(first), contextlib.closing(second):
+        assert listening.of(["unix:b.sock", "unix:./a.sock"]) == [second, first]
+        added, _ = listening.of(["unix:c.sock", "unix:a.sock"])
+        with contextlib.closing(added):
+            assert added.getsockname() == str(state / "c.sock")
+            assert listening.of(["unix:a.sock", "unix:b.sock", "unix:c.sock"]) == [first, second, added]
+        assert listening.of([]) == []
 
 
 def test_what_is_no_socket_is_passed_over(opened: list[socket.socket], state: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +41,9 @@ def begin(state: Path, say: Say) -> Launcher:
     sockets.require_room(state / LONGEST_NAME)
     end_left_behind(files, plan, say)
     remove_leftovers(state)
-    listening = sockets.open_all(plan.listen, state, sockets.inherited(os.environ))
+    opened = sockets.open_all(plan.listen, state, sockets.inherited(os.environ))
+    bound = zip(plan.listen, opened, strict=False)
+    listening = sockets.Listening(state, dict(bound), () if plan.listen else opened)
     control = Control.open(state / CONTROL)
     log = Log.open(state / LOGS) if post.log_files else None
     opening = Opening(lock, control, Loop(), listening, say, log)
@@ -55,7 +56,7 @@ class Opening(NamedTuple):
     lock: int
     control: Control
     loop: Loop
-    listening: list[socket.socket]
+    listening: sockets.Listening
     say: Say
     log: Log | None = None
 

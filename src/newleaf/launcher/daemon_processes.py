@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class DaemonProcesses:
         processes: Processes,
         loop: Loop,
         feed: Callable[[e.Event], None],
-        listening: Sequence[socket.socket],
+        listening: sockets.Listening,
     ) -> None:
         self.state = state
         self.listening = listening
@@ -68,12 +68,13 @@ class DaemonProcesses:
     def start(self, order: e.Start, output: int | None) -> None:
         """Starts one; that it could not be started is fed back."""
         try:
+            listening = self.listening.of(order.plan.listen)
             ends, go_out = self._open_ends(order)
         except (NewleafError, OSError) as error:
             self._feed(e.StartFailed(order.child, str(error)))
             return
-        passed = [one.fileno() for one in (*self.listening, *filter(None, (ends.health,)))]
-        names = [f"listen{place}" for place in range(len(self.listening))]
+        passed = [one.fileno() for one in (*listening, *filter(None, (ends.health,)))]
+        names = [f"listen{place}" for place in range(len(listening))]
         names += [HEALTH] if ends.health else []
         variables = self._variables(order, ends.notify.path, names)
         numbered = ("WATCHDOG_PID", *(("LISTEN_PID",) if names else ()))

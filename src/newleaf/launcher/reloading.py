@@ -30,6 +30,7 @@ from newleaf.launcher.logs import Log
 from newleaf.launcher.loop import SIGNALS, Loop
 from newleaf.launcher.processes import Known
 from newleaf.launcher.programs import LAUNCHER
+from newleaf.launcher.sockets import Listening
 from newleaf.launcher.state_files import StateFiles
 
 VARIABLE = "NEWLEAF_LAUNCHER_RESUME"
@@ -82,7 +83,8 @@ def _resume(state: Path, record: Mapping[str, Any], say: Say) -> Launcher:
     for line in record["lines"]:
         added = control.add(line["number"], socket.socket(fileno=line["descriptor"]))
         added.unread = line["unread"].encode("latin-1")
-    listening = [socket.socket(fileno=descriptor) for descriptor in record["listening"]]
+    bound = {address: socket.socket(fileno=descriptor) for address, descriptor in record["bound"].items()}
+    listening = Listening(state, bound, [socket.socket(fileno=descriptor) for descriptor in record["handed"]])
     log = Log(state / "logs", *record["log"]) if record["log"] else None
     opening = Opening(record["lock"], control, Loop(), listening, say, log)
     supervision = read_supervision(record["supervision"])
@@ -118,7 +120,8 @@ def _record(launcher: Launcher) -> dict[str, Any]:
         "lock": opened.lock,
         "control": opened.control.listener.fileno(),
         "lines": lines,
-        "listening": [one.fileno() for one in opened.daemon.listening],
+        "bound": {address: one.fileno() for address, one in opened.daemon.listening.bound.items()},
+        "handed": [one.fileno() for one in opened.daemon.listening.handed],
         "log": [opened.log.source, opened.log.sink] if opened.log else None,
         "running": {str(pid): list(known) for pid, known in opened.processes.running.items()},
         "programs": launcher.programs.as_record(),
@@ -128,7 +131,8 @@ def _record(launcher: Launcher) -> dict[str, Any]:
 
 
 def _descriptors(record: Mapping[str, Any]) -> list[int]:
-    held = [record["lock"], record["control"], *record["listening"], *(record["log"] or ())]
+    held = [record["lock"], record["control"], *record["bound"].values(), *record["handed"]]
+    held += record["log"] or ()
     held += [line["descriptor"] for line in record["lines"]]
     held += [source for source, *_ in record["programs"].values()]
     for ends in record["ends"].values():

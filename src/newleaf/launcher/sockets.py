@@ -1,4 +1,4 @@
-"""The daemon's listening sockets: bound once, kept across every release.
+"""The daemon's listening sockets: bound once, kept across every release, each in its order.
 
 Rules: what a service manager has bound and passed is used, where its address is the one that is asked for;
 the backlog is long, for connections wait in it while processes change; a socket file that nobody listens on
@@ -22,6 +22,35 @@ BACKLOG = 2048
 UNIX = "unix:"
 MAX_PATH_BYTES = 103
 """What every system has room for in a unix socket's address."""
+
+
+class Listening:
+    """What is listened on, for as long as the launcher lives.
+
+    `handed` was passed by a service manager, and is for an app that names no address.
+    """
+
+    def __init__(
+        self, folder: Path, bound: Mapping[str, socket.socket], handed: Sequence[socket.socket] = ()
+    ) -> None:
+        self.bound = dict(bound)
+        self.handed = handed
+        self._folder = folder
+
+    def of(self, addresses: Sequence[str]) -> list[socket.socket]:
+        """The sockets of a release, in the order of its own addresses; one that is new is bound now.
+
+        Raises: AddressTaken, AddressUnusable.
+        """
+        return [self._find(address) for address in addresses] if addresses else list(self.handed)
+
+    def _find(self, address: str) -> socket.socket:
+        place = _place_named(address, self._folder)
+        for known, one in self.bound.items():
+            if _place_named(known, self._folder) == place:
+                return one
+        self.bound[address] = _open(address, self._folder)
+        return self.bound[address]
 
 
 def open_all(
