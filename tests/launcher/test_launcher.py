@@ -220,6 +220,21 @@ time.sleep(600)
             assert "no answer in time" in said["reason"]
 
 
+def test_the_daemon_asks_for_more_time_to_start_then_the_service_manager_hears_of_it(state: Path) -> None:
+    code = (
+        SAY_READY.replace("READY=1", "EXTEND_TIMEOUT_USEC=60000000")
+        + SAY_READY
+        + "import time; time.sleep(600)"
+    )
+    write_launcher(state, make_plan(state, sys.executable, "-I", "-S", "-c", code))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(state / "manager"))
+        manager.settimeout(10)
+        with running(state, env={**os.environ, "NOTIFY_SOCKET": str(state / "manager")}):
+            assert manager.recv(100) == b"EXTEND_TIMEOUT_USEC=60000000"
+            assert manager.recv(100).startswith(b"READY=1\n")
+
+
 def test_it_is_started_by_its_module_too(state: Path) -> None:
     argv = [sys.executable, "-m", "newleaf.launcher", str(state)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)

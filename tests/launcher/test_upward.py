@@ -26,6 +26,17 @@ def test_what_is_said_arrives(manager: socket.socket) -> None:
     Upward({}).say("STOPPING=1")
 
 
+@pytest.mark.parametrize("said", ["30000000", "9" * 18, "soon", "٣", "-1", ""])
+def test_the_daemon_asks_for_more_time_then_so_does_its_launcher(manager: socket.socket, said: str) -> None:
+    Upward({"NOTIFY_SOCKET": manager.getsockname()}).relay(
+        {"EXTEND_TIMEOUT_USEC": said, "STATUS": "migrates"}
+    )
+    if said.startswith(("3", "9")):
+        assert manager.recv(100).decode() == f"EXTEND_TIMEOUT_USEC={said}"
+    with pytest.raises(BlockingIOError):
+        manager.recv(100)
+
+
 def test_its_watchdog_is_pinged_twice_in_its_time(manager: socket.socket) -> None:
     upward = Upward({"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "20000000"})
     upward.ping_if_due(1000.0)

@@ -122,8 +122,10 @@ class Launcher:
     def _handle_events(self) -> None:
         while self._events and self.exit_code is None:
             event = self._events.popleft()
-            if isinstance(event, e.Notified) and event.fields.get(AGENT_FIELD) == "1":
-                self.agent.leave_to_daemon()
+            if isinstance(event, e.Notified):
+                self._upward.relay(event.fields)
+                if event.fields.get(AGENT_FIELD) == "1":
+                    self.agent.leave_to_daemon()
             before = self.supervision.counters.as_record()
             actions = self.supervision.handle(event, e.Now(time.monotonic(), time.time()))
             if self.supervision.counters.as_record() != before:

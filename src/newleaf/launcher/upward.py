@@ -1,4 +1,4 @@
-"""What the launcher tells the service manager that has started it: ready, what runs, stopping, alive."""
+"""What the launcher tells the service manager: ready, what runs, stopping, alive, what its daemon asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from newleaf.system.notify_socket import send
 
 MICROSECONDS = 1_000_000
+MOST_DIGITS = 18
 
 
 class Upward:
@@ -21,6 +22,12 @@ class Upward:
     def say(self, message: str) -> None:
         """Says something."""
         send(message, self._environ)
+
+    def relay(self, fields: Mapping[str, str]) -> None:
+        """More time that the daemon asks for, to start or to stop, is asked for its launcher too."""
+        extension = fields.get("EXTEND_TIMEOUT_USEC", "")
+        if extension.isascii() and extension.isdecimal():
+            self.say(f"EXTEND_TIMEOUT_USEC={extension[:MOST_DIGITS]}")
 
     def seconds_to_ping(self, now: float) -> float | None:
         """In how long it is to hear of this process again; None where it has no watchdog for it."""
@@ -38,5 +45,5 @@ def _watchdog_seconds(environ: Mapping[str, str]) -> float:
     """As sd_watchdog_enabled(3) reads it: for this very process, or for whom it may concern."""
     interval, meant = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     is_meant = meant in ("", str(os.getpid()))
-    is_number = interval.isascii() and interval.isdecimal() and len(interval) < 19
+    is_number = interval.isascii() and interval.isdecimal() and len(interval) <= MOST_DIGITS
     return int(interval) / MICROSECONDS if is_number and is_meant else 0.0
