@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.core.launch.launcher_errors import LauncherLost, LauncherRefused
+from newleaf.core.launch.launcher_errors import LauncherLost, LauncherRefused, NoCommand
 from newleaf.core.requests import Request
 from newleaf.core.states import State
 from tests.support.simulated_host import (
@@ -134,6 +134,14 @@ def test_a_launcher_that_is_lost_leaves_the_attempt_open(host: SimulatedHost) ->
     assert states(host)[-1] == "confirm"
     del host.fails["hand over b"]
     assert host.transaction().update(REQUEST).outcome == "updated"
+
+
+def test_a_release_that_does_not_say_how_it_is_started_is_given_up(host: SimulatedHost) -> None:
+    host.fails["hand over b"] = NoCommand()
+    result = host.transaction().update(REQUEST)
+    assert (result.outcome, host.live_release.commit) == ("rolled_back", commit_of("a"))
+    assert deny(host) == {commit_of("b")}
+    assert "app.command is not set" in str(result.errors[0])
 
 
 def test_an_update_killed_while_it_waits_is_confirmed_without_it(host: SimulatedHost) -> None:

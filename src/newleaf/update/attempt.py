@@ -20,7 +20,7 @@ from newleaf.core.errors import (
     Unhealthy,
 )
 from newleaf.core.job_errors import AppBusy, RestartBudgetSpent
-from newleaf.core.launch.launcher_errors import LauncherRefused
+from newleaf.core.launch.launcher_errors import LauncherRefused, NoCommand
 from newleaf.core.ports import Restarted
 from newleaf.core.records import Result, StepReport, Waiting
 from newleaf.core.releases.slot_errors import PreflightFailed
@@ -301,6 +301,9 @@ class Attempt:
             fault = launcher.hand_over(account.record, self._parts.gates.let_jobs_go)
         except LauncherRefused as error:
             return account.waits(Waiting("restart", error.message, self._parts.now()))
+        except NoCommand as error:
+            # It lies where the next start looks: what cannot be started must not stay there.
+            return self.give_up(error.message)
         account.steps.append(StepReport("restart", time.monotonic() - began, detail="by the launcher"))
         if fault is None:
             return self._done(Restarted(), confirmed=True)
