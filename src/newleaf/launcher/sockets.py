@@ -167,7 +167,7 @@ def _refused(address: str, error: OSError) -> AddressTaken | AddressUnusable:
 def _place_named(address: str, folder: Path) -> object:
     """What a socket that is bound there says of itself: `[0:0::1]:80` is ("::1", 80)."""
     if address.startswith(UNIX):
-        return os.path.normpath(folder / address.removeprefix(UNIX))
+        return os.path.normpath(os.path.join(folder, address.removeprefix(UNIX)))
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         raise AddressUnusable(address=address, reason="it names no port")

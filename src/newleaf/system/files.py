@@ -56,7 +56,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             remove_leftovers(path.parent, path.name)
             with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+                os.unlink(temporary)
             with open(os.open(temporary, flags, mode), "wb") as file:
                 file.write(content)
                 file.flush()
@@ -66,7 +66,7 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                os.unlink(temporary)
             raise
         sync_folder(path.parent)
 
@@ -177,7 +177,7 @@ def replace_link(link: Path, target: str) -> None:
         temporary = _temporary(link)
         observe("link", link)
         with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+            os.unlink(temporary)
         os.symlink(target, temporary)
         observe("rename", link)
         os.replace(temporary, link)
@@ -276,9 +276,12 @@ def size(count: int) -> str:
     return f"{amount:.1f} GiB"
 
 
-def _temporary(path: Path) -> Path:
-    """Where what will be `path` is made: named after its maker, so that what a dead one left is known."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{get_native_id()}{TEMPORARY}")
+def _temporary(path: Path) -> str:
+    """Where what will be `path` is made: named after its maker, so that what a dead one left is known.
+
+    No Path: it interns each name, and a launcher's memory would grow by names that nobody needs again.
+    """
+    return f"{path.parent}/.{path.name}.{os.getpid()}.{get_native_id()}{TEMPORARY}"
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
