@@ -306,7 +306,7 @@ def test_release_given_up_again_and_again_then_ever_more_seldom() -> None:
 def test_stop_then_the_daemon_ends_first_and_the_launcher_with_0() -> None:
     daemon = confirmed().feed(e.Stop())
     assert daemon.story() == ["stop 1"]
-    assert daemon.pass_time(1).story() == ["stop 1", "exit 0"]
+    assert daemon.pass_time(1).story() == ["stop 1", "withdraw", "exit 0"]
 
 
 def test_stop_with_nothing_running_then_the_launcher_ends_at_once() -> None:
@@ -318,7 +318,7 @@ def test_stop_of_a_daemon_that_ignores_it_then_it_is_killed_and_that_is_said() -
     daemon.behaves["A"] = Behaviour(stops=None)
     daemon.feed(e.Stop())
     assert daemon.until("exit 0") == pytest.approx(10, abs=0.2)
-    assert daemon.story() == ["stop 1", "kill 1", "exit 0"]
+    assert daemon.story() == ["stop 1", "kill 1", "withdraw", "exit 0"]
     assert "did not stop in time and is killed" in daemon.said
 
 
@@ -326,7 +326,7 @@ def test_second_stop_then_it_is_killed_at_once() -> None:
     daemon = confirmed()
     daemon.behaves["A"] = Behaviour(stops=None)
     daemon.feed(e.Stop()).pass_time(0.1).feed(e.Stop()).pass_time(0.1)
-    assert daemon.story() == ["stop 1", "kill 1", "exit 0"]
+    assert daemon.story() == ["stop 1", "kill 1", "withdraw", "exit 0"]
     assert "did not stop in time" not in daemon.said
 
 
@@ -341,4 +341,5 @@ def test_stop_in_a_handover_then_all_end_and_nothing_is_started() -> None:
     daemon = confirmed(handover=OVERLAP)
     daemon.behaves["B"] = Behaviour(ready=None)
     daemon.hand_over("B").pass_time(1).feed(e.Stop()).pass_time(1)
-    assert daemon.story("start", "stop", "exit") == ["start 2 B gated health", "stop 1", "stop 2", "exit 0"]
+    told = daemon.story("start", "stop", "withdraw", "exit")
+    assert told == ["start 2 B gated health", "stop 1", "stop 2", "withdraw", "exit 0"]

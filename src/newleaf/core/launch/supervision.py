@@ -351,7 +351,7 @@ class Supervision:
             self.is_hold_told = True
             self._tell(self.holder.line, "stopped")
         if self.stopping and not self.children.all:
-            self._do(e.Exit(0))
+            self._do(e.Withdraw(), e.Exit(0))
 
     def _fill(self) -> None:
         """Finds out what to start where a process is missing, and starts it, once that may be."""
