@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from examples.chat_bridge.story import NEEDS, tell
@@ -14,11 +12,11 @@ SECONDS = 4.0
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("own_temporary_folder")
 def test_pushed_and_asked_for_while_jobs_run_and_killed_then_each_job_is_done_once_and_the_last_word_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Promise 2; lessons.md L4, L26, L27, L29, L36"""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     said: list[str] = []
     with set_stage("bridge", *NEEDS, write=said.append) as stage:
         tell(stage, SECONDS)

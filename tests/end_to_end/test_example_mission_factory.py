@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from examples.mission_factory.story import EXAMPLE, NEEDS, tell
@@ -15,11 +13,11 @@ SECONDS = 1.5
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("own_temporary_folder")
 def test_ordered_while_one_works_one_is_killed_and_one_is_away_then_each_order_is_done_once_by_each(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """lessons.md L1, L4, L26, L29, L36 to L39; threats.md T23, T24."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("REDIS_URL", raising=False)
     said: list[str] = []
     with set_stage("factory", *NEEDS, write=said.append) as stage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -16,21 +15,18 @@ ROOT = EXAMPLE.parents[1]
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="the app is installed by make")
-def test_pushed_then_each_word_is_in_redis_and_no_step_is_lost_not_even_by_a_power_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("own_temporary_folder")
+def test_pushed_then_each_word_is_in_redis_and_no_step_is_lost_not_even_by_a_power_cut() -> None:
     """lessons.md L3, L18, L29; every act but the one that pins a version."""
     lines: list[str] = []
-    with serve_redis() as server:
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        with set_stage("t", write=lines.append) as stage:
-            story = Story.make(stage, server.url)
-            with story.words.watched():
-                story.deploy()
-                with story.keeping() as service:
-                    story.update(service)
-                    story.survive(service)
-                story.look_back()
+    with serve_redis() as server, set_stage("t", write=lines.append) as stage:
+        story = Story.make(stage, server.url)
+        with story.words.watched():
+            story.deploy()
+            with story.keeping() as service:
+                story.update(service)
+                story.survive(service)
+            story.look_back()
     failed = [str(check) for check in stage.checks if not check.holds]
     assert failed == [], "\n".join(lines)
     assert len(stage.checks) >= 9

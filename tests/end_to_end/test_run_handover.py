@@ -122,10 +122,9 @@ def test_a_release_that_has_migrated_fails_then_the_data_is_back_and_what_it_wro
         assert one.serving["version"] == "1.0.0"
         # It wrote its own row when it was started again.
         assert rows(one) == [("1.0.0",), ("1.0.0",)]
-        kept = [Path(word) for note in done.record["notes"] for word in note.split() if word.startswith("/")]
-        found = [path for place in kept for path in [place, *place.rglob("app.db")] if path.is_file()]
-        assert found, done.record["notes"]
-        with closing(sqlite3.connect(found[0])) as database:
+        named = [Path(word.rstrip(":")) for note in done.record["notes"] for word in note.split()]
+        (kept,) = [path for place in named if place.name == "aside" for path in place.rglob("app.db")]
+        with closing(sqlite3.connect(kept)) as database:
             assert ("1.1.0", "now") in database.execute("SELECT * FROM written").fetchall()
         assert not twice(one)
         good = one.release("1.2.0", "alone", "writes")

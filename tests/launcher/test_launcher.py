@@ -34,8 +34,8 @@ from tests.support.launchers import (
 
 CHATTY = f"""{SAY_READY}
 import signal, sys, time
-print("born", flush=True)
 signal.signal(signal.SIGTERM, lambda *_: (print("last words", flush=True), sys.exit(0)))
+print("born", flush=True)
 time.sleep(600)
 """
 

@@ -101,7 +101,7 @@ def test_without_uv_pip_installs_and_says_that_the_lock_is_not_enforced(
     assert without_uv.imported("leaflet") == "1.0.0"
     assert "uv.lock is not enforced (uv is not installed): pip picks versions by pyproject.toml" in said
     assert environment().owed() is None
-    assert (without_uv.environment / ".gitignore").read_text() == "*\n"
+    assert (without_uv.environment / ".gitignore").read_text().endswith("*\n")
     without_uv.project("leaflet==2.0.0")
     assert environment().owed() == "what the project says of itself changed"
     environment().install(said.append)
