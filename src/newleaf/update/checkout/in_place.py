@@ -138,7 +138,7 @@ class InPlace:
         going = {path: before for path, (before, after) in changes if after is None and path in known}
         lying = self.tree.contents(going) if going else {}
         staying: dict[str, Content] = {path: None for path in going if lying[path] == going[path]}
-        misjudged = self.tree.misjudged() & way.changes.keys()
+        misjudged = self.tree.misjudged(way.changes)
         adopted = {path: way.changes[path][1] for path in way.adopted}
         entries = adopted | staying | self.tree.contents(misjudged)
         if entries:

@@ -14,7 +14,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import IO
 
@@ -117,13 +117,14 @@ class WorkingTree:
         differing = self._differing()
         return differing - self._as_written(differing)
 
-    def misjudged(self) -> set[str]:
-        """The tracked paths that git takes for edited, though they are as it has written them.
+    def misjudged(self, among: Iterable[str]) -> set[str]:
+        """Those of the paths that git takes for edited, though they are as it has written them.
 
         Its way back from a file is not always its way there: line ends and `$Id$` may be committed as
         .gitattributes would not have them.
         """
-        return self._as_written(self._differing())
+        converted = {path for path in among if self._is_converted(path)}
+        return self._as_written(self._differing() & converted) if converted else set()
 
     def _differing(self) -> set[str]:
         arguments = ("diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv")
@@ -131,8 +132,9 @@ class WorkingTree:
 
     def _as_written(self, paths: set[str]) -> set[str]:
         """Those of the paths where lies, to the byte and the mode, what git writes of the index."""
-        index = self.index_of(paths)
-        alike = [path for path in paths if self.is_within(path) and self._is_plain_as(index[path], path)]
+        paths = {path for path in paths if self.is_within(path) and self._is_converted(path)}
+        index = self.index_of(paths) if paths else {}
+        alike = [path for path in paths if self._is_plain_as(index[path], path)]
         if not alike:
             return set()
         with TemporaryDirectory(dir=self.git.repository.folder) as folder:
@@ -142,6 +144,11 @@ class WorkingTree:
             self.git.call("checkout-index", "-z", "--stdin", stdin=asked, at=at)
             again = {path: Path(folder, path) for path in alike}
             return {path for path in alike if copies.have_same_content(self.file(path), again[path])}
+
+    def _is_converted(self, path: str) -> bool:
+        """Whether a .gitattributes may have git write the file otherwise than it is kept."""
+        folders = (self.worktree.top / folder for folder in PurePosixPath(path).parents)
+        return any((folder / ".gitattributes").exists() for folder in folders)
 
     def _is_plain_as(self, content: Content, path: str) -> bool:
         """Whether a file lies there, executable or not as `content` is."""
