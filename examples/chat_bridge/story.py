@@ -22,7 +22,6 @@ from newleaf.cli.demo.demo_host import Host
 from newleaf.cli.demo.sandbox import wait_until
 from newleaf.cli.demo.service import Service
 from newleaf.system.commands import Finished, Runner
-from newleaf.system.locks import is_update_running
 from newleaf.update.dependencies.surroundings import Surroundings
 
 EXAMPLE = Path(__file__).parent
@@ -85,6 +84,10 @@ class Chat:
     def await_word(self, bot: str, text: str) -> Word:
         """The first word of this bot with this text in it."""
         return wait_until(lambda: next(iter(self.find(bot, text)), None), f"@{bot} to say {text!r}")
+
+    def await_answer(self, bot: str, told: int) -> None:
+        """The answer to a bot's being asked, where it has said `told` final words before."""
+        wait_until(lambda: self.find(bot, SAME) or self.find(bot, FINAL)[told:], f"@{bot} to answer")
 
     def find(self, bot: str, text: str) -> list[Word]:
         return [word for word in self.words if word.bot == bot and text in word.text]
@@ -271,11 +274,7 @@ def check_once(stage: Stage, chat: Chat, seat: Seat, tasks: list[str]) -> None:
 def look_around(stage: Stage, chat: Chat, maintainer: BridgeMaintainer, seats: tuple[Seat, ...]) -> None:
     """Both hosts agree with the remote, and nothing was learnt that is nobody's business."""
     stage.screen.title("4. /update in the group again, and a look around")
-    # Who asks while an update comes to its end is told once more what came of that.
-    wait_until(lambda: not any(is_update_running(seat.host.state) for seat in seats), "the updates to end")
-    chat.write("/update", GROUP)
-    for seat in seats:
-        chat.await_word(seat.bot, SAME)
+    ask_both(chat, seats)
     hosts = [seat.host for seat in seats]
     stage.check("version that runs", ["1.1.0", "1.1.0"], [running(host) for host in hosts])
     stage.check("one commit on both", 1, len({host.commit() for host in hosts}))
@@ -284,6 +283,15 @@ def look_around(stage: Stage, chat: Chat, maintainer: BridgeMaintainer, seats: t
     same = maintainer.refs(maintainer.remote) == maintainer.refs(maintainer.clone)
     stage.check("the remote is as its maintainer left it", expected=True, seen=same)
     stage.check("files of newleaf's that hold a bot's token", [], list(map(str, holding_tokens(hosts))))
+
+
+def ask_both(chat: Chat, seats: tuple[Seat, ...]) -> None:
+    """Asks both until both say that nothing is new: who asks while an update ends is told of it once more."""
+    while asked := [seat.bot for seat in seats if not chat.find(seat.bot, SAME)]:
+        finals = {bot: len(chat.find(bot, FINAL)) for bot in asked}
+        chat.write("/update", GROUP)
+        for bot, told in finals.items():
+            chat.await_answer(bot, told)
 
 
 def packages(host: Host) -> list[str]:
