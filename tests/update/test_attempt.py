@@ -10,6 +10,7 @@ import pytest
 from newleaf.core.errors import InconsistentError, RefusedError
 from newleaf.core.job_errors import RestartBudgetSpent
 from newleaf.core.records import Waiting
+from newleaf.core.release import Release
 from newleaf.core.releases.slot_errors import PreflightFailed
 from newleaf.core.requests import Request
 from newleaf.core.states import State
@@ -111,6 +112,36 @@ def test_a_waiting_attempt_whose_target_is_gone_is_discarded(host: SimulatedHost
     host.target = None
     assert host.transaction().update(REQUEST).outcome == "up_to_date"
     assert states_of(host)[-1] == "discarded"
+
+
+@pytest.mark.parametrize(("reported", "word"), [(None, "checking"), (release_of("a", "1.0.0"), "deployed")])
+def test_when_nothing_is_owed_any_more_the_status_does_not_say_that_it_waits(
+    host: SimulatedHost, reported: Release | None, word: str
+) -> None:
+    """lessons.md L3, L6"""
+    host.gates["install"], host.reported = [BUSY], reported
+    host.transaction().update(REQUEST)
+    host.target = None
+    host.transaction().update(REQUEST)
+    last = host.statuses[-1]
+    assert (last.status, last.target, last.waiting_for) == (word, None, ())
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(("reported", "word"), [(None, "checking"), (release_of("a", "1.0.0"), "deployed")])
+def test_after_a_repair_the_status_does_not_say_that_it_installs(
+    host: SimulatedHost, reported: Release | None, word: str, killed: bool
+) -> None:
+    """lessons.md L3, L13; the next update tells what a kill has left untold."""
+    host.target, host.dependencies, host.reported = None, "", reported
+    if killed:
+        host.kill_at = "release"
+        with pytest.raises(Killed):
+            host.transaction().update(REQUEST)
+        host.words.append("installing")
+    assert host.transaction().update(REQUEST).outcome == "up_to_date"
+    assert host.words[-2:] == ["installing", word]
+    assert host.statuses[-1].target is None
 
 
 def test_the_restart_stays_owed_until_the_gate_before_it_holds(host: SimulatedHost) -> None:

@@ -9,10 +9,13 @@ from msgspec import Struct, field
 from newleaf.core.errors import NewleafError
 from newleaf.core.ports import Pending
 from newleaf.core.records import AttemptRecord, Result, Status, StepReport, Waiting, stamp
+from newleaf.core.release import Release
 from newleaf.core.states import State
 from newleaf.update.parts import REPAIR, ROLLBACK, UPDATE, Parts, TargetParts
 
 _END_WORDS = {State.ROLLED_BACK: "rolled_back", State.INCONSISTENT: "inconsistent"}
+_RESTING = ("deployed", "checking")
+"""Words of a host that is on its way to nowhere: they name no target."""
 _UNTOLD = (State.SUPERSEDED, State.DISCARDED)
 _DONE_OUTCOMES = {UPDATE: "updated", ROLLBACK: "ok", REPAIR: "up_to_date"}
 
@@ -49,6 +52,7 @@ class Account(Struct):
         """Tells the world a status word. What runs is unknown from the restart to the next report."""
         identity, record = self.parts.identity, self.record
         running = None if word == "restarting" else self.parts.restarts.running()
+        is_bound = record.is_open and word not in _RESTING
         status = Status(
             word,
             self.parts.now(),
@@ -56,7 +60,7 @@ class Account(Struct):
             identity.app,
             identity.channel,
             running=running,
-            target=record.target if record.is_open else None,
+            target=record.target if is_bound else None,
             attempt=record.id,
             error=error,
             waiting_for=waiting_for,
@@ -87,6 +91,10 @@ class Account(Struct):
         self.publish("waiting", waiting_for=waiting)
         return self.result("waiting", waiting_for=waiting)
 
+    def rests(self, live: Release) -> None:
+        """Nothing is under way and nothing owed: no word of what was may stand (lessons.md L3)."""
+        self.publish("deployed" if self._has_reported(live) else "checking")
+
     def stays(self, error: NewleafError, outcome: str) -> Result:
         """The attempt stays open after a failure that the next try may overcome."""
         self.publish("update_failed" if outcome == "failed" else outcome, error=error.message)
@@ -108,18 +116,24 @@ class Account(Struct):
         last = self.parts.journal.last
         if last is None or last.is_open or last.state in _UNTOLD or self._is_remembered(last.id):
             return
-        running, cause = self.parts.restarts.running(), last.detail.get("error")
+        cause = last.detail.get("error")
         if last.state is not State.DONE:
             errors = (cause,) if isinstance(cause, dict) else ()
             result = self.result(str(last.state), errors=errors)
             self._publish_failure(result)
             self.remember(result)
             return
-        has_reported = running is not None and running.commit == last.target.commit
-        if self.kind != REPAIR:
+        has_reported = self._has_reported(last.target)
+        if self.kind == REPAIR:
+            self.rests(last.target)
+        else:
             self.publish("deployed" if has_reported else "restarting")
         result = self.result(_DONE_OUTCOMES[self.kind], confirmed=True if has_reported else None)
         self.remember(result, restarted=last.at(State.RESTART) is not None)
+
+    def _has_reported(self, release: Release) -> bool:
+        running = self.parts.restarts.running()
+        return running is not None and running.commit == release.commit
 
     def _publish_failure(self, result: Result) -> None:
         first = str(result.errors[0]["message"]) if result.errors else None

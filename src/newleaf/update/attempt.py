@@ -355,6 +355,7 @@ class Attempt:
     def _repaired(self) -> Result:
         self._parts.journal.append(State.DONE)
         result = self._account.result("up_to_date")
+        self._account.rests(self._account.record.target)
         self._account.remember(result)
         return result
 

@@ -205,6 +205,8 @@ class Transaction(Struct):
         if owed and owed.state is not State.WAIT and owed.target.commit == live.commit:
             return Attempt(self.parts, request).walk()
         if owed:
+            # Told first: killed in between, the next update finds it owed again.
+            Account(self.parts).rests(live)
             self.parts.journal.append(State.DISCARDED if owed.state is State.WAIT else State.SUPERSEDED)
         if decision.outcome == "up_to_date":
             self.parts.clear_signal()
