@@ -79,6 +79,15 @@ def make_settings_schema() -> str:
     return json.dumps(settings_schema(), ensure_ascii=False, indent=2) + "\n"
 
 
+COMMANDS_OF_THEIR_OWN = """\
+`busy -- COMMAND` exits as COMMAND does; `guard` with 0, or 7 in a crash loop; `run` with 0 after SIGTERM,
+or 1 when the daemon cannot be started at all; `doctor` with 1 when there is a problem; `mission` and
+`fleet` with `--wait` as stands there.
+
+`newleaf agent`, for service managers to call, [watches and updates beside a daemon](../explanation/agent.md)
+until SIGTERM, and exits 0.
+"""
+
 COMMANDS_INTRODUCTION = """\
 # Commands
 
@@ -119,7 +128,7 @@ def make_commands_page() -> str:
         for code, meaning in EXIT_MEANINGS.items()
     ]
     parts = [COMMANDS_INTRODUCTION + _table(("exit", "outcome", "meaning"), rows)]
-    parts.append("`busy -- COMMAND` exits as COMMAND does; `guard` with 0, or 7 in a crash loop.\n")
+    parts.append(COMMANDS_OF_THEIR_OWN)
     context = click.Context(cli, info_name="newleaf")
     parts += [_verb(context, name) for name in cli.list_commands(context)]
     return "\n".join(parts)

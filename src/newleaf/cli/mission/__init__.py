@@ -36,6 +36,8 @@ class Context(click.types.StringParamType):
 class Duration(click.types.StringParamType):
     """Seconds, or a text like 10m."""
 
+    name = "span"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             return parse_duration(float(value) if str(value).replace(".", "", 1).isdigit() else value)
@@ -59,7 +61,7 @@ def mission() -> None:
 @click.option("--expires", type=Duration(), default="1 day", show_default=True, help="For how long it holds.")
 @click.option("--idempotency-key", metavar="KEY", help="What is done once, however often it is ordered.")
 @click.option("--key", metavar="ID", help="The mission key that signs; the first one of the file.")
-@click.option("--wait", type=Duration(), default="0", help="For the results; exits by them.")
+@click.option("--wait", type=Duration(), default="0", help="For the results, 10m say; exits by them.")
 @pass_invocation
 def publish(invocation: Invocation, /, wait: float, key: str | None, **said: Any) -> int:
     """Publishes a mission: by default, that its target updates itself.

@@ -72,7 +72,7 @@ class SettingKept(UsageError):
     """{path} says {key} = "{kept}", and init never changes what is there; {option} asked for {asked}"""
 
     code = "setting_kept"
-    cure = 'write {key} = "{asked}" into {path} by hand, or leave {option} out'
+    cure = 'change {key} in {path} to "{asked}" by hand, or leave {option} out'
 
 
 class StateDirectoryTaken(UsageError):
