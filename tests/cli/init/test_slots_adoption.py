@@ -305,6 +305,24 @@ def test_from_a_url_the_channel_names_the_first_release(host: Deployment) -> Non
     assert init_from(host).record["written"] == []
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_data_outside_git_is_called_shared_only_where_it_is(tmp_path: Path, is_shared: bool) -> None:
+    said = {"app": {"shared": ["data"] if is_shared else []}}
+    answer = init_from(Deployment.make(tmp_path, {".gitignore": "data/\n"}, **said))
+    assert ("data: all releases share it" in notes(answer, "found")) is is_shared
+    assert ("data: no release shares it" in notes(answer, "attention")) is not is_shared
+    assert any("app.shared = [" in note["cure"] for note in answer.record["notes"]) is not is_shared
+
+
+def test_a_name_at_odds_with_the_repositorys_is_said_of_its_url(host: Deployment) -> None:
+    answer = init_from(host, None, "--app", "other")
+    (error,) = answer.record["errors"]
+    assert error["code"] == "setting_kept"
+    for text in (error["message"], error["cure"]):
+        assert f"newleaf.toml of {host.remote.url}" in text
+    assert "newleaf-" not in error["message"]
+
+
 def test_beta_and_stable_begin_with_a_published_release(host: Deployment, tmp_path: Path) -> None:
     tagged = host.release("1.0.1")
     newer = host.release("1.2.0")

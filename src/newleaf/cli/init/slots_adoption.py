@@ -106,7 +106,8 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
 
     Raises: UsageError and its kin.
     """
-    seen = look_around(request, runner, slots=True)
+    with _naming(request.folder, url):
+        seen = look_around(request, runner, slots=True)
     checkout, top = seen.checkout, Path(seen.checkout.top)
     remote = choose_remote(checkout)
     if remote is None:
@@ -130,13 +131,17 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
     )
     _check_described(seen)
     settings = adoption.check_result(plan, replace(seen, app_file=(seen.app_file[0], said)))
-    if url is not None:
-        return SlotsPlan(plan, said, None, None, ())
     linked = shared_by(settings.app.shared, settings.update.state_paths)
     missed = uncovered(found, linked)
-    _check_shared(seen, tuple(filter(is_sayable, missed)))
-    notes = (*seen.proposal.notes, *_edits(checkout.changed), *_missed(missed))
+    if url is None:
+        _check_shared(seen, tuple(filter(is_sayable, missed)))
+    outside = (*seen.findings.secrets, *seen.findings.data)
+    notes = (*seen.proposal.notes, *_sharing(outside, linked, missed))
+    if url is None:
+        notes = (*notes, *_edits(checkout.changed), *_missed(missed))
     plan = replace(plan, proposal=replace(plan.proposal, notes=notes))
+    if url is not None:
+        return SlotsPlan(plan, said, None, None, ())
     head = CommitId(checkout.head) if checkout.head else None
     return SlotsPlan(plan, said, head, top / seen.folder, outermost(linked))
 
@@ -188,6 +193,17 @@ def next_steps(slots: SlotsPlan) -> tuple[str, ...]:
 
 
 # --- what is there ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _naming(folder: Path, url: str | None) -> Iterator[None]:
+    """What a copy of the repository says is said of its url: nobody can change the copy."""
+    try:
+        yield
+    except SettingKept as error:
+        if url is None or not error.facts["path"].is_relative_to(folder):
+            raise
+        raise SettingKept(**{**error.facts, "path": f"newleaf.toml of {shown(url)}"}) from error
 
 
 def _check_free(seen: Seen, *, apart: bool) -> None:
@@ -257,6 +273,20 @@ def _unsaid(seen: Seen) -> Iterable[Entry]:
     said = {key: entry.value for key, entry in seen.app_file[1].inputs.items()}
     proposed = (entry for entry in seen.proposal.app_entries if entry.key not in said)
     return (*said_entries(said), *proposed)
+
+
+def _sharing(outside: tuple[str, ...], linked: tuple[str, ...], told: tuple[str, ...]) -> Iterator[Note]:
+    """What becomes of secrets and data that git does not keep; `told` is spoken of elsewhere."""
+    missed = uncovered(outside, (*linked, *told))
+    shared = tuple(path for path in outside if not uncovered((path,), linked))
+    if shared:
+        yield Note("found", f"outside git: {', '.join(shared)}: all releases share it")
+    if missed:
+        yield Note(
+            "attention",
+            f"outside git: {', '.join(missed)}: no release shares it, what one writes there stays in it",
+            f"where the app writes there: app.shared = {format_value(list(missed))}",
+        )
 
 
 def _edits(changed: tuple[str, ...]) -> Iterator[Note]:

@@ -191,12 +191,11 @@ def _found(situation: Situation) -> Iterator[Note]:
         yield Note("found", f"Makefile with {', '.join(targets)}")
     if findings.migrations:
         yield Note("found", f"migrations in {', '.join(findings.migrations)}")
-    if findings.secrets:
-        does = "all releases share it" if situation.slots else "it stays as it is, byte for byte"
-        yield Note("found", f"{', '.join(findings.secrets)}: {does}")
-    if findings.data:
-        does = "all releases share it" if situation.slots else "updates leave it alone"
-        yield Note("found", f"data outside git: {', '.join(findings.data)}: {does}")
+    # With slots it depends on what is shared: who makes them tells it.
+    if findings.secrets and not situation.slots:
+        yield Note("found", f"{', '.join(findings.secrets)}: it stays as it is, byte for byte")
+    if findings.data and not situation.slots:
+        yield Note("found", f"data outside git: {', '.join(findings.data)}: updates leave it alone")
     if checkout.linked_worktree:
         yield Note("found", "this is a linked worktree: its siblings are left alone")
 

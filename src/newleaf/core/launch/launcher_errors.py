@@ -76,4 +76,4 @@ class NoLogFiles(FailedError):
     """the output of {name} is not kept in files: it goes to its launcher's own output"""
 
     code = "no_log_files"
-    cure = "look there (under systemd: journalctl --user -u newleaf-{name}), or start `newleaf run --log-files`"
+    cure = "look there (systemd: journalctl --user -u newleaf-{name}), or start `newleaf run --log-files`"
