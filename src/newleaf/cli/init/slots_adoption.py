@@ -201,7 +201,7 @@ def _naming(folder: Path, url: str | None) -> Iterator[None]:
     try:
         yield
     except SettingKept as error:
-        if url is None or not error.facts["path"].is_relative_to(folder):
+        if url is None or not Path(str(error.facts["path"])).is_relative_to(folder):
             raise
         raise SettingKept(**{**error.facts, "path": f"newleaf.toml of {shown(url)}"}) from error
 
