@@ -48,6 +48,21 @@ def test_developed_and_not_deployed_here_then_doors_make_no_state_directory(depl
     assert not deployment.state.exists()
 
 
+def test_first_release_is_tried_then_there_are_doors_although_nothing_is_live(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app that has them when it is imported, as how-to/update-by-http.md has it, can be its first release."""
+    release = deployment.state / "releases" / ("a" * 40)
+    release.mkdir(parents=True)
+    deployment.state.chmod(0o700)
+    identity = {"schema": 1, "app": "sessions", "layout": "slots", "folder": "."}
+    (deployment.state / "identity.json").write_text(json.dumps(identity))
+    (release / ".newleaf-release.json").write_text(json.dumps({"commit": "a" * 40}))
+    (release / "newleaf.toml").write_text('[app]\nname = "sessions"\n')
+    monkeypatch.chdir(release)
+    assert newleaf.doors().state == deployment.state
+
+
 def test_configured_then_open_and_a_secret_is_read_when_it_is_needed(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:

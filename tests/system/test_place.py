@@ -28,6 +28,7 @@ from newleaf.system.place import (
     find_place,
     find_slots,
     find_standing,
+    in_trial,
     record_identity,
 )
 
@@ -428,3 +429,31 @@ def test_the_identity_of_an_app_with_slots_names_no_checkout(machine: Machine) -
     assert record == {"schema": 1, "app": "kiosk", "layout": "slots", "folder": "."}
     with pytest.raises(WrongApp):
         record_identity(place, "other")
+
+
+@pytest.mark.parametrize("inner", [".", "services/bot"])
+def test_before_any_is_live_the_release_that_is_tried_is_found_by_standing_in_it(
+    machine: Machine, inner: str
+) -> None:
+    release = slots(machine, inner=inner)
+    state = release.parent.parent
+    (state / "current").unlink()
+    folder = release / inner
+    place = machine.find(folder)
+    tried = in_trial(place, folder)
+    assert (tried.state, tried.top, tried.folder) == (place.state, release, folder)
+    assert (tried.app_file, tried.name, tried.has_slots) == (folder / "newleaf.toml", "kiosk", True)
+    assert in_trial(place, machine.home) == place, "standing elsewhere"
+
+
+def test_once_one_is_live_a_release_that_is_tried_finds_that(machine: Machine) -> None:
+    release = slots(machine)
+    place = machine.find(release)
+    assert in_trial(place, release) == place
+
+
+def test_a_release_of_another_app_is_not_taken_for_the_one_that_is_tried(machine: Machine) -> None:
+    release, other = slots(machine), slots(machine, "other")
+    (release.parent.parent / "current").unlink()
+    place = machine.find(machine.home, app="kiosk")
+    assert in_trial(place, other) == place

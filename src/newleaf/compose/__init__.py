@@ -20,6 +20,7 @@ from newleaf.system.place import (
     Unnamed,
     current_folder,
     find_place,
+    in_trial,
     is_deployed,
     own_tree,
 )
@@ -44,13 +45,17 @@ def host(
     """The host's side of the app that is meant, standing in `folder` (the current one).
 
     With `of_owner` root may look at an app of another user's. Without `makes` no state directory is made
-    where there is none: whoever only develops the app gets none by running it.
+    where there is none: whoever only develops the app gets none by running it. The app's own code asks like
+    this, also when its first release is tried, and nothing is live yet.
 
     Raises: UsageError and its kin when it cannot be told which, or its settings are wrong; where nothing says
     the settings, NothingDeployed (slots were begun, and their first release refused) or CurrentLost (the live
     one was removed).
     """
-    place = find_place(selection, folder or current_folder(), os.environ, noted)
+    standing = folder or current_folder()
+    place = find_place(selection, standing, os.environ, noted)
+    if not makes:
+        place = in_trial(place, standing)
     if makes or is_deployed(place.state):
         files.prepare_state_directory(place.state, of_owner=of_owner)
     sources = read_sources(place.app_file, place.host_file, os.environ)

@@ -136,6 +136,21 @@ def find_place(
     return Place(state, top, inner, app_file, host_file, name or _name_in(app_file), slots is not None)
 
 
+def in_trial(place: Place, folder: Path) -> Place:
+    """The place as the first release finds it that is tried before any is live, standing in `folder`."""
+    standing = find_standing(folder) if place.has_slots and not os.path.lexists(place.top) else None
+    if standing is None or standing.state is None or not standing.state.samefile(place.state):
+        return place
+    app_file = standing.folder / APP_FILE
+    return replace(
+        place,
+        top=standing.top,
+        folder=standing.folder,
+        app_file=app_file,
+        name=place.name or _name_in(app_file),
+    )
+
+
 def find_slots(state: Path) -> tuple[Path, Path] | None:
     """`current` and the app's folder in it, where the app of a state directory has release slots.
 
