@@ -51,7 +51,7 @@ def test_developed_and_not_deployed_here_then_doors_make_no_state_directory(depl
 def test_first_release_is_tried_then_there_are_doors_although_nothing_is_live(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An app that has them when it is imported, as how-to/update-by-http.md has it, can be its first release."""
+    """An app may have them when it is imported, as docs/how-to/update-by-http.md has it."""
     release = deployment.state / "releases" / ("a" * 40)
     release.mkdir(parents=True)
     deployment.state.chmod(0o700)

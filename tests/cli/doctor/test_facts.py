@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -242,6 +243,19 @@ def test_a_newleaf_inside_the_apps_environment_is_found(
     assert not subject().patient().run.shares_environment
     checkout.write("uv.lock", 'version = 1\n[[package]]\nname = "newleaf"\nversion = "1"\n')
     assert not subject(prefix=environment).patient().run.shares_environment
+
+
+def test_a_launcher_that_runs_the_app_is_known(
+    subject: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (subject().patient().run.mode, subject().patient().run.has_launcher) == ("exit", False)
+    # The address is short wherever the test runs.
+    monkeypatch.chdir(tmp_path / "state")
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind("control.sock")
+        control.listen()
+        run = subject().patient().run
+    assert (run.mode, run.has_launcher) == ("launcher", True)
 
 
 def test_the_daemon_that_reported_itself_is_known(subject: Make, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ CASES: dict[str, tuple[Patient, str, str]] = {
         "runs sv, which is not there",
     ),
     "restart: none": (run(mode="none"), "warning", "nothing restarts the daemon"),
-    "restart: a launcher": (run(mode="launcher"), "problem", "this version of newleaf has none"),
+    "restart: a launcher": (run(mode="launcher"), "problem", "no launcher runs this app"),
     "secret_files": (replace(WELL, secret_files=(replace(TOKEN, mode=0o644),)), "problem", "others can read"),
     "secret_files: gone": (
         replace(WELL, secret_files=(replace(TOKEN, mode=None),)),
@@ -150,6 +150,12 @@ def test_what_is_wrong_is_found_by_its_own_check_with_its_cure(case: str) -> Non
     assert [(finding.check, finding.level) for finding in wrong] == [(case.partition(":")[0], level)]
     assert text in wrong[0].text
     assert wrong[0].cure
+
+
+def test_under_a_launcher_the_restart_is_its_affair_whether_or_not_a_process_reports_itself() -> None:
+    for reported in (None, "pid 7"):
+        found = examine(run(mode="launcher", has_launcher=True, reported=reported))
+        assert {finding.level for finding in found} == {"ok"}
 
 
 def test_every_check_has_a_case() -> None:

@@ -234,6 +234,7 @@ class Subject(Struct, frozen=True):
             mode=restart.mode,
             command=command,
             command_missing=bool(command) and not _is_there(command, host.folder, surroundings),
+            has_launcher=host.has_launcher,
             reported=f"pid {daemon.pid}" if daemon and not isinstance(daemon, Trouble) else None,
         )
         if isinstance(needs, Trouble):

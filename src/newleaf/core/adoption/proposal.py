@@ -76,7 +76,8 @@ def propose(findings: Findings, checkout: CheckoutFacts, wish: Wish) -> Proposal
     notes = [
         *find_obstacles(situation),
         *_found(situation),
-        *_chosen(start, install, host, "a folder for each release" if wish.slots else "in place"),
+        *_started(situation),
+        *_chosen(install, host, "a folder for each release" if wish.slots else "in place"),
         *_restart_notes(situation),
     ]
     return Proposal(name, project, app, (*host, *restart_suggestion(start, project)), tuple(notes))
@@ -210,11 +211,18 @@ def _describe(project: Project) -> str:
     return f"{name}: {manager} ({', '.join(locks)}), {layout}, {version}{where}"
 
 
-def _chosen(start: StartChoice, install: _Install, host: tuple[Entry, ...], layout: str) -> Iterator[Note]:
+def _started(situation: Situation) -> Iterator[Note]:
+    """How the daemon is started, where there is something to choose: what the app's file says stands."""
+    start = situation.start
+    if situation.has_command:
+        return
     if start.start:
         yield Note("chosen", f"{CLAIMS[start.start.kind]} in {start.start.source} starts the daemon")
     for rejected, reason in start.unusable:
         yield Note("chosen", f"not {rejected.name} in {rejected.source}: it {reason}")
+
+
+def _chosen(install: _Install, host: tuple[Entry, ...], layout: str) -> Iterator[Note]:
     if install.value != "auto":
         yield Note("chosen", f"install by the app's own command: {install.why}")
     values = {entry.key: entry.value for entry in host}

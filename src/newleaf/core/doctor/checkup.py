@@ -283,9 +283,11 @@ def check_restart(patient: Patient) -> Iterator[Finding]:
     elif run.mode == "none":
         text = "restart.mode is none: nothing restarts the daemon after an update"
         yield Finding("restart", "warning", text, 'restart.mode = "command", with restart.command')
+    elif run.mode == "launcher" and not run.has_launcher:
+        text = "restart.mode is launcher, and no launcher runs this app"
+        yield Finding("restart", "problem", text, "newleaf run, or newleaf service install")
     elif run.mode == "launcher":
-        text = "restart.mode is launcher, and this version of newleaf has none"
-        yield Finding("restart", "problem", text, 'restart.mode = "exit", "sigterm" or "command"')
+        yield Finding("restart", "ok", "the launcher restarts the daemon, and judges how it runs")
     elif run.reported:
         yield Finding("restart", "ok", f"{run.reported} reported itself; restart.mode is {run.mode}")
     elif run.mode == "command":

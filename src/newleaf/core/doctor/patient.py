@@ -126,6 +126,8 @@ class RunFacts(Struct, frozen=True):
     mode: str = "exit"
     command: str = ""
     command_missing: bool = False
+    has_launcher: bool = False
+    """Whether a launcher runs the app."""
     reported: str | None = None
     """The process that reported itself."""
     shares_environment: bool = False
