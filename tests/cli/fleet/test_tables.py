@@ -35,6 +35,11 @@ def test_nothing_is_known_of_a_host_then_unknown_and_never_a_guess() -> None:
     assert lines(1)[2] == "1 host, 0 drifting, 0 silent"
 
 
+def test_host_says_its_version_and_no_commit_then_the_version_alone() -> None:
+    assert lines(1, version="1.3.0")[1].split()[:2] == ["mini-1", "1.3.0"]
+    assert "()" not in lines(1, version="1.3.0")[1]
+
+
 def test_most_run_a_release_then_it_is_what_the_others_are_compared_with() -> None:
     assert lines(1, commit="a" * 40)[2].endswith("target aaaaaaaaa, what most run")
 

@@ -170,6 +170,13 @@ def test_command_in_newleaf_toml_is_enough_to_start_by() -> None:
         assert any("no way to start the daemon" in note.text for note in notes) is is_missed
 
 
+def test_command_in_newleaf_toml_then_nothing_else_is_said_to_start_the_daemon() -> None:
+    told = Wish(app_settings={"app.name": "shop", "app.command": ["python", "serve.py"]})
+    for wish, is_chosen in ((None, True), (told, False)):
+        notes = proposed(starts=(unit(),), wish=wish).notes
+        assert any("starts the daemon" in note.text for note in notes) is is_chosen
+
+
 def unit() -> Start:
     return Start("systemd", "ops/shop.service", "shop.service", (".venv/bin/shop",), restart="always")
 

@@ -71,7 +71,7 @@ def _drift(host: Seen) -> str:
 
 def _name(version: Any, commit: Any) -> str:
     short = str(commit or "")[:9]
-    return f"{version} ({short})" if version else short
+    return f"{version} ({short})" if version and short else str(version or short)
 
 
 def _span(seconds: float) -> str:

@@ -16,7 +16,7 @@ from newleaf.core.adoption.adoption_errors import AppNameMissing
 from newleaf.core.adoption.findings import CheckoutFacts, Findings, Project
 from newleaf.core.adoption.host_proposal import host_entries, restart_command, restart_suggestion
 from newleaf.core.adoption.obstacles import Note, Situation, choose_remote, find_obstacles
-from newleaf.core.adoption.start_choice import CLAIMS, StartChoice, choose_project, choose_start
+from newleaf.core.adoption.start_choice import CLAIMS, choose_project, choose_start
 from newleaf.core.adoption.wish import Entry, Wish, app_name
 from newleaf.core.secrets import has_secret
 
