@@ -72,6 +72,20 @@ def test_it_becomes_the_launcher_and_ends_with_0_when_it_is_told_to(host: Deploy
     assert host.run("stop").record["errors"][0]["code"] == "no_launcher"
 
 
+def test_asked_for_json_it_prints_one_object_in_the_end_and_the_daemon_s_output_elsewhere(
+    host: Deployment,
+) -> None:
+    code, output, errors = host.text("run", "--json", "--no-agent", "--", "/no/such/program")
+    assert (code, json.loads(output)["outcome"]) == (1, "failed")
+    assert "cannot be started" in errors
+    talker = [sys.executable, "-uc", f"print('canary'); {SLEEPER[-1]}"]
+    with running(host, "--json", "--", *talker) as launcher:
+        assert host.run("stop").record["outcome"] == "ok"
+        output, errors = launcher.communicate(timeout=20)
+    assert json.loads(output) == {"schema": 1, "outcome": "ok", "exit": 0}
+    assert "canary" in errors
+
+
 def test_a_command_after_two_dashes_is_run_whatever_its_words(host: Deployment) -> None:
     words = ("/no/such/program", "--json", "--state-dir", "x", "-h")
     code, output, errors = host.text("run", "--no-agent", "--", *words)

@@ -12,6 +12,7 @@ import click
 
 from newleaf.cli.invocation import Invocation, draws_progress, pass_invocation
 from newleaf.core.launch.launcher_errors import LauncherRefused
+from newleaf.core.records import EXIT_CODES
 from newleaf.core.texts import defused
 from newleaf.launcher.programs import LAUNCHER
 
@@ -23,7 +24,7 @@ RELOAD_SECONDS = 600.0
 @click.option("--no-agent", is_flag=True, help="Run no agent beside the daemon.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @pass_invocation
-def run(invocation: Invocation, log_files: bool, no_agent: bool, command: tuple[str, ...]) -> None:
+def run(invocation: Invocation, log_files: bool, no_agent: bool, command: tuple[str, ...]) -> int:
     """Runs the daemon in the foreground, from the settings or by the COMMAND after --.
 
     Ends with 0 after SIGTERM, with 1 when the daemon cannot be started at all.
@@ -38,7 +39,20 @@ def run(invocation: Invocation, log_files: bool, no_agent: bool, command: tuple[
     write_launcher(host, post)
     # So that it is compiled by now: one that compiles itself stays larger for as long as it runs.
     subprocess.run([*LAUNCHER, "--prove"], check=False, stdin=subprocess.DEVNULL)
-    os.execv(sys.executable, [*LAUNCHER, str(host.state)])  # noqa: S606 - this process becomes it
+    launcher = [*LAUNCHER, str(host.state)]
+    if not invocation.json:
+        os.execv(sys.executable, launcher)  # noqa: S606 - this process becomes it
+    return _run_and_answer(invocation, launcher)
+
+
+def _run_and_answer(invocation: Invocation, launcher: list[str]) -> int:
+    """Runs the launcher to its end, and answers then: what it and the daemon say is no part of the answer."""
+    from newleaf.system.foreground import run_job
+
+    status = run_job(launcher, sys.stderr.fileno(), stdout=sys.stderr)
+    outcome = "ok" if not status else next((w for w, code in EXIT_CODES.items() if code == status), "failed")
+    invocation.answer({"outcome": outcome, "exit": status})
+    return status
 
 
 @click.command(short_help="Start the daemon anew, without an update.")
