@@ -138,18 +138,18 @@ def interruptible(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def processes_in(folder: Path) -> list[int]:
-    """The processes that work in `folder`, as far as the system tells."""
+def processes_in(folder: Path) -> list[str]:
+    """The commands of the processes that work in `folder`, as far as the system tells."""
     return sorted(_working_in(folder))
 
 
-def _working_in(folder: Path) -> Iterator[int]:
+def _working_in(folder: Path) -> Iterator[str]:
     if not process_table.HAS_PROC:
         return
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 if (entry / "cwd").readlink().is_relative_to(folder):
-                    yield int(entry.name)
+                    yield (entry / "cmdline").read_text().replace("\0", " ")
             except OSError:
                 continue
