@@ -42,7 +42,7 @@ STANDARD_LIBRARY_ONLY = {
     *(f"newleaf.core.{name}" for name in ("crashes", "errors", "states", "records", "verdict")),
     *(
         f"newleaf.system.{name}"
-        for name in ("go", "inherited_sockets", "notify_socket", "planned_restart", "process_table")
+        for name in ("go", "inherited_sockets", "notify_socket", "planned_restart", "process_table", "uptime")
     ),
 }
 """What the launcher takes from core and system, and with it into its memory."""

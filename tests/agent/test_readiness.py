@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from newleaf.core.errors import CorruptFile
 from newleaf.core.records import AttemptRecord, Identity, JournalRecord, Status
 from newleaf.core.release import Release
 from newleaf.core.states import State
-from newleaf.system import planned_restart, process_table
+from newleaf.system import planned_restart, process_table, uptime
 from newleaf.system.restarts import raise_flag, read_daemon
 from newleaf.update.history import History
 from tests.support.repositories import Checkout, Remote
@@ -40,7 +40,7 @@ class Daemon:
     words: list[Status] = field(default_factory=list)
     cleared: list[Release] = field(default_factory=list)
     asked_to_leave: list[AttemptRecord] = field(default_factory=list)
-    clock: datetime = AFTER
+    clock: datetime = AFTER + timedelta(minutes=1)
 
     @property
     def history(self) -> History:
@@ -172,6 +172,30 @@ def test_what_lies_there_was_loaded_or_an_attempt_goes_on_then_nobody_is_asked_t
 ) -> None:
     daemon.report(daemon.attempt(*WAY, end))
     daemon.report(daemon.attempt(State.FETCH, State.INSTALL, at=STARTED - SECOND / 2))
+    assert daemon.asked_to_leave == []
+
+
+def test_the_clock_was_set_back_since_the_update_then_what_was_loaded_is_known_all_the_same(
+    daemon: Daemon,
+) -> None:
+    """lessons.md L1, L29: it said that the old release runs, and left for the new one at every start."""
+    over = daemon.attempt(*WAY, State.DONE, at=STARTED + timedelta(hours=1))
+    age = float((uptime.mark() or "/0").rpartition("/")[2]) - (datetime.now(UTC) - STARTED).total_seconds()
+    for boot, seconds in ((uptime.boot(), age - 60), ("the boot before", age + 9000)):
+        marked = [
+            record._replace(mark=f"{boot}/{seconds + number}") for number, record in enumerate(over.records)
+        ]
+        assert daemon.report(AttemptRecord(tuple(marked))) == daemon.commits[1]
+    assert daemon.history.entries()[-1].confirmed
+    assert daemon.asked_to_leave == []
+
+
+def test_the_clock_was_set_back_and_nothing_else_tells_the_order_then_that_is_unknown_and_nobody_leaves(
+    daemon: Daemon,
+) -> None:
+    """lessons.md L1, L29"""
+    assert daemon.report(daemon.attempt(*WAY, State.DONE, at=STARTED + timedelta(hours=1))) is None
+    assert daemon.words[-1].status == "inconsistent"
     assert daemon.asked_to_leave == []
 
 

@@ -19,8 +19,10 @@ from newleaf.core.errors import (
     SettingsInvalid,
     WrongApp,
 )
-from newleaf.core.release import CommitId
+from newleaf.core.release import CommitId, Release
 from newleaf.core.requests import Request
+from newleaf.core.states import State
+from newleaf.system import uptime
 from newleaf.system.locks import update_owner
 from newleaf.system.place import Unnamed
 from tests.support.deployment import Deployment, settings_text
@@ -51,6 +53,13 @@ def commit_settings(deployment: Deployment, text: str | None) -> CommitId:
 def test_the_clock_is_utc() -> None:
     assert now().tzinfo is UTC
     assert abs(now() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_its_journal_keeps_what_no_change_of_the_clock_moves(host: Host) -> None:
+    """lessons.md L1"""
+    start, target = (Release(CommitId(letter * 40)) for letter in "ab")
+    attempt = host.journal().begin("a-1", start, target, State.FETCH)
+    assert attempt.records[0].mark or not uptime.boot()
 
 
 def test_it_says_which_app_on_which_computer_on_which_channel(deployment: Deployment, host: Host) -> None:

@@ -61,6 +61,11 @@ def test_what_a_process_started_during_the_move_has_is_not_known() -> None:
     assert loaded_commit(commit_of("b"), after(15), [MOVED]) is None
 
 
+def test_a_move_that_is_dated_in_the_future_may_have_been_before_or_after_a_start() -> None:
+    """lessons.md L1: the clock went back."""
+    assert loaded_commit(commit_of("b"), after(5), [MOVED], now=after(6)) is None
+
+
 def test_while_a_move_is_not_settled_nothing_started_since_is_known() -> None:
     assert loaded_commit(commit_of("b"), after(99), [attempt((State.INSTALL, 10))]) is None
 

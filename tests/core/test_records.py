@@ -50,7 +50,8 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
 
 
 def test_a_journal_record_survives_the_way_to_the_file_and_back() -> None:
-    assert JournalRecord.read(json.loads(json.dumps(RECORD.as_record()))) == RECORD
+    for record in (RECORD, RECORD._replace(mark="a-boot/12.5")):
+        assert JournalRecord.read(json.loads(json.dumps(record.as_record()))) == record
 
 
 @pytest.mark.parametrize("missing", ["attempt", "at", "state", "from", "to"])

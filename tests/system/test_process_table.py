@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from newleaf.system import process_table
+from newleaf.system import process_table, uptime
 from tests.support.children import python, read_line, started
 from tests.support.kills import wait_until
 
@@ -89,7 +89,7 @@ def test_same_ticks_of_another_boot_are_another_process(
 ) -> None:
     """lessons.md L35: after a reboot a number and its clock ticks may come back together."""
     recorded = known(sleeper.pid)
-    monkeypatch.setattr(process_table, "_boot", lambda: "the-next-boot")
+    monkeypatch.setattr(uptime, "boot", lambda: "the-next-boot")
     assert not process_table.is_alive(sleeper.pid, recorded)
 
 

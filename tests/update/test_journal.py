@@ -132,6 +132,18 @@ def test_old_attempts_are_dropped_and_the_newest_stay(path: Path, monkeypatch: p
     assert kept[-1].id == f"a-{journal_module.KEPT_ATTEMPTS + 29}"
 
 
+def test_a_record_keeps_what_no_change_of_the_clock_moves(path: Path) -> None:
+    """lessons.md L1"""
+    marks = iter(["a-boot/1.0", "a-boot/2.0", None])
+    opened = Journal(path, lambda: START, lambda: next(marks))
+    opened.begin("a-1", release_of("a"), release_of("b"), State.FETCH)
+    opened.append(State.VERIFY)
+    opened.append(State.FAILED)
+    found = journal(path).last
+    assert found is not None
+    assert [record.mark for record in found.records] == ["a-boot/1.0", "a-boot/2.0", None]
+
+
 def test_times_are_kept_to_the_millisecond(path: Path) -> None:
     at = START + timedelta(milliseconds=123)
     opened = Journal(path, lambda: at)

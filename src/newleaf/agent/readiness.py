@@ -1,11 +1,11 @@
 """What `newleaf.ready()` does: the daemon reports itself, and with it what really runs.
 
 Rules: the commit is that of the tree this process has loaded, judged by when it started, never an
-environment variable's; a report confirms the attempt that brought this commit, turns "restarting" into
-"deployed" (lessons.md L3), takes away a restart flag that was meant for the process before, and ends the
-planned restart that brought it (L31). One that was on its way up while an update ended, and has not loaded
-what lies there, is asked to leave again (L1). A process of the launcher's confirms nothing by itself: it says
-what it has loaded, and the launcher judges.
+environment variable's, and whatever the clock was set to meanwhile; a report confirms the attempt that
+brought this commit, turns "restarting" into "deployed" (lessons.md L3), takes away a restart flag that was
+meant for the process before, and ends the planned restart that brought it (L31). One that was on its way up
+while an update ended, and has not loaded what lies there, is asked to leave again (L1). A process of the
+launcher's confirms nothing by itself: it says what it has loaded, and the launcher judges.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from newleaf.core.confirmation import is_behind, is_confirmed_by, loaded_commit
 from newleaf.core.records import AttemptRecord, Identity, Status, stamp
 from newleaf.core.release import Release
 from newleaf.core.states import State
-from newleaf.system import planned_restart
+from newleaf.system import planned_restart, uptime
 from newleaf.system.loaded_tree import read_release
 from newleaf.system.restarts import Daemon, drop_stale_flag, identify_daemon, write_daemon
 from newleaf.update.history import History
@@ -106,13 +106,17 @@ class Readiness(Struct, frozen=True):
     def _is_behind(self, last: AttemptRecord, loaded: Release | None) -> bool:
         lying_there = read_release(self.tree)
         commit = loaded.commit if loaded else None
-        return lying_there is not None and is_behind(last, commit, lying_there.commit)
+        if lying_there is None or _by_this_clock(last).records[-1].at > self.now():
+            # By a clock that went back: who leaves for that would at each start, until it is as late again.
+            return False
+        return is_behind(last, commit, lying_there.commit)
 
     def _loaded(self, daemon: Daemon, attempts: list[AttemptRecord]) -> Release | None:
         lying_there = read_release(self.tree)
         if lying_there is None:
             return None
-        commit = loaded_commit(lying_there.commit, daemon.since, attempts, self.moves)
+        known = [_by_this_clock(attempt) for attempt in attempts]
+        commit = loaded_commit(lying_there.commit, daemon.since, known, self.moves, self.now())
         if commit is None:
             return None
         brought = next((a.target for a in reversed(attempts) if a.target.commit == commit), None)
@@ -170,3 +174,9 @@ class Readiness(Struct, frozen=True):
         elif attempt and attempt.is_open and attempt.target.commit != loaded.commit:
             status = status._replace(status="waiting", target=attempt.target)
         self.publish(status)
+
+
+def _by_this_clock(attempt: AttemptRecord) -> AttemptRecord:
+    """The attempt with the times that the clock would have shown, as it is set now: as a start is told."""
+    records = (record._replace(at=uptime.moment_of(record.mark, record.at)) for record in attempt.records)
+    return AttemptRecord(tuple(records))

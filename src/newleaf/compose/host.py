@@ -14,7 +14,7 @@ from newleaf.core.errors import InconsistentError, NewleafError, RemoteUnknown, 
 from newleaf.core.release import CommitId
 from newleaf.core.settings.fragments import Loaded, Sources, load
 from newleaf.core.settings.model import Facts, Settings, resolve
-from newleaf.system.control_socket import is_answered
+from newleaf.system import control_socket, uptime
 from newleaf.system.place import SLOTS, Place, record_identity
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Host:
     @cached_property
     def has_launcher(self) -> bool:
         """Whether a launcher runs this app now."""
-        return is_answered(self.state)
+        return control_socket.is_answered(self.state)
 
     def settings_of(self, commit: CommitId) -> Settings:
         """The settings with the app's file as it lies there when `commit` is live."""
@@ -221,7 +221,7 @@ class Host:
         """The journal as it is now; only who holds the update lock may write to it."""
         from newleaf.update.journal import JOURNAL_FILE, Journal
 
-        return Journal(self.state / JOURNAL_FILE, now)
+        return Journal(self.state / JOURNAL_FILE, now, uptime.mark)
 
     @cached_property
     def status_file(self) -> StatusFile:

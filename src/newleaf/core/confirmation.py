@@ -27,16 +27,20 @@ def loaded_commit(
     started: datetime,
     attempts: Iterable[AttemptRecord],
     moves: Collection[State] = CHECKOUT_MOVES,
+    now: datetime | None = None,
 ) -> CommitId | None:
     """The commit that a process started at `started` has loaded; None when the tree moved meanwhile.
 
     `moves` are the states in which what it was started from may change. A process older than a move has what
-    lay there before it; one that started while the tree moved may have parts of both.
+    lay there before it; one that started while the tree moved may have parts of both. A move that is dated
+    after `now`, by a clock that went back, was before it or after it: nobody knows.
     """
     for attempt in reversed(list(attempts)):
         began = next((record.at for record in attempt.records if record.state in moves), None)
         if began is None:
             continue
+        if now and began > now:
+            return None
         settled = next((record.at for record in attempt.records if record.state in _SETTLED), None)
         if started < began:
             lying_there = attempt.start.commit

@@ -36,7 +36,7 @@ def moment(text: str) -> datetime:
 
 
 class JournalRecord(NamedTuple):
-    """One move of one attempt."""
+    """One move of one attempt. `mark` is `at` as no change of the clock moves it, where that is known."""
 
     attempt: str
     at: datetime
@@ -44,11 +44,13 @@ class JournalRecord(NamedTuple):
     start: Release
     target: Release
     detail: Mapping[str, Any] = {}
+    mark: str | None = None
 
     def as_record(self) -> dict[str, Any]:
         return {
             "attempt": self.attempt,
             "at": stamp(self.at),
+            **({"mark": self.mark} if self.mark else {}),
             "state": self.state.value,
             "from": self.start.as_record(),
             "to": self.target.as_record(),
@@ -61,10 +63,11 @@ class JournalRecord(NamedTuple):
         start, target = Release.read(record["from"]), Release.read(record["to"])
         if start is None or target is None:
             raise ValueError("from or to is no release")
-        attempt, detail = record["attempt"], record.get("detail") or {}
-        if not isinstance(attempt, str) or not isinstance(detail, Mapping):
-            raise TypeError("attempt or detail is of another kind")
-        return cls(attempt, moment(record["at"]), State(record["state"]), start, target, dict(detail))
+        attempt, detail, mark = record["attempt"], record.get("detail") or {}, record.get("mark")
+        texts = isinstance(attempt, str) and isinstance(mark, str | None)
+        if not texts or not isinstance(detail, Mapping):
+            raise TypeError("attempt, detail or mark is of another kind")
+        return cls(attempt, moment(record["at"]), State(record["state"]), start, target, dict(detail), mark)
 
 
 class AttemptRecord(NamedTuple):

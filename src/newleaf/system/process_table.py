@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from newleaf.system import uptime
+
 PROC = Path("/proc")
 HAS_PROC = (PROC / "self" / "stat").exists()
 GRACE_SECONDS = 2.0
@@ -212,31 +214,17 @@ def _read_proc(pid: int) -> Process | None:
             int(fields[2]),
             int(fields[3]),
             fields[0] in "ZX",
-            f"{_boot()}/{ticks}",
-            _time_of_ticks(ticks),
+            f"{uptime.boot() or 'boot'}/{ticks}",
+            uptime.time_of(ticks / os.sysconf("SC_CLK_TCK")),
         )
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _boot() -> str:
-    try:
-        return _read(f"{PROC}/sys/kernel/random/boot_id").strip()
-    except OSError:
-        return "boot"
 
 
 def _read(path: str) -> str:
     # No Path, and no text file: each interns names at every use, and a launcher's memory would grow by them.
     with open(path, "rb", buffering=0) as file:
         return file.readall().decode(errors="replace")
-
-
-def _time_of_ticks(ticks: int) -> datetime:
-    # Not /proc/uptime: in some containers that is the container's own.
-    clock = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
-    age_seconds = time.clock_gettime(clock) - ticks / os.sysconf("SC_CLK_TCK")
-    return datetime.fromtimestamp(time.time() - age_seconds, UTC)
 
 
 def _parse_ps(line: str) -> Process | None:

@@ -27,11 +27,17 @@ KEPT_ATTEMPTS = 20
 
 
 class Journal:
-    """Implements `core.ports.Journal` on `journal.jsonl`."""
+    """Implements `core.ports.Journal` on `journal.jsonl`.
 
-    def __init__(self, path: Path, now: Callable[[], datetime]) -> None:
+    `mark` gives what a record keeps of its time that no change of the clock moves, where that is known.
+    """
+
+    def __init__(
+        self, path: Path, now: Callable[[], datetime], mark: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._path = path
         self._now = now
+        self._mark = mark
         self._attempts = _read(path)
         self._target: Release | None = None
 
@@ -79,7 +85,7 @@ class Journal:
             raise CorruptFile(path=self._path, reason=f"attempt {previous.id} is still open")
         advance(None, state, 0)
         self._compact()
-        record = JournalRecord(attempt, self._now(), state, start, target, detail)
+        record = JournalRecord(attempt, self._now(), state, start, target, detail, self._mark())
         files.append_line(self._path, record.as_record())
         self._attempts.append(AttemptRecord((record,)))
         self._target = target
@@ -99,7 +105,7 @@ class Journal:
             raise CorruptFile(path=self._path, reason="no attempt is open")
         to = advance(current.state, State(state), len(current.records))
         target = self._target or current.target
-        record = JournalRecord(current.id, self._now(), to, current.start, target, detail)
+        record = JournalRecord(current.id, self._now(), to, current.start, target, detail, self._mark())
         files.append_line(self._path, record.as_record())
         self._attempts[-1] = AttemptRecord((*current.records, record))
 
