@@ -14,6 +14,7 @@ from tests.support.simulated_host import (
     Killed,
     SimulatedFailure,
     SimulatedHost,
+    SimulatedLauncher,
     commit_of,
     release_of,
 )
@@ -343,3 +344,114 @@ def test_while_something_is_owed_nothing_is_removed(host: SimulatedHost) -> None
     assert host.transaction().update(REQUEST).outcome == "waiting"
     host.gates["install"] = [Waiting("idle", "a job runs", START)]
     assert "tidy" not in host.calls
+
+
+# --- a restart that is owed, and a newer target ------------------------------------------
+
+
+@pytest.fixture(params=[False, True], ids=["in place", "beside"])
+def owing(request: pytest.FixtureRequest, tmp_path: Path) -> SimulatedHost:
+    """The new release is there, and its daemon has yet to be restarted."""
+    host = SimulatedHost(tmp_path, beside=request.param, mode="command", reported=release_of("a", "1.0.0"))
+    host.gates["restart"] = [Waiting("idle", "job 17 runs", START)]
+    assert host.transaction().update(REQUEST).outcome == "waiting"
+    host.gates.clear()
+    return host
+
+
+def restarts(host: SimulatedHost) -> int:
+    return host.calls.count("restart")
+
+
+def test_the_remote_is_away_then_a_restart_that_is_owed_is_made(owing: SimulatedHost) -> None:
+    """lessons.md L27: a host may be without a network for days."""
+    owing.origin_error = SimulatedFailure(step="ls-remote")
+    result = owing.transaction().update(REQUEST)
+    assert (result.outcome, restarts(owing)) == ("updated", 1)
+    assert "ls-remote failed, as told" in result.notes
+    assert owing.transaction().update(REQUEST).outcome == "failed"
+
+
+def test_what_was_asked_for_cannot_be_found_then_that_is_told_and_nothing_is_restarted(
+    owing: SimulatedHost,
+) -> None:
+    owing.origin_error = SimulatedFailure(step="ls-remote")
+    assert owing.transaction().update(Request(to="9.9.9")).outcome == "failed"
+    assert restarts(owing) == 0
+
+
+def test_a_newer_target_fails_then_the_restart_that_it_put_off_is_made(owing: SimulatedHost) -> None:
+    """lessons.md L27: an old process would have gone on beside a new tree, with nothing owed."""
+    owing.target, owing.fails["fetch"] = release_of("c", "1.2.0"), SimulatedFailure(step="fetch")
+    result = owing.transaction().update(REQUEST)
+    assert (result.outcome, restarts(owing)) == ("failed", 1)
+    assert result.notes[-1].endswith("was owed is made")
+    owing.transaction().update(REQUEST)
+    assert restarts(owing) == 1
+
+
+def test_a_newer_target_fails_and_the_restart_has_to_wait_then_that_stays_owed(owing: SimulatedHost) -> None:
+    """lessons.md L27"""
+    owing.target, owing.fails["fetch"] = release_of("c", "1.2.0"), SimulatedFailure(step="fetch")
+    owing.gates["restart"] = [Waiting("idle", "job 18 runs", START)]
+    result = owing.transaction().update(REQUEST)
+    assert (result.outcome, result.target, restarts(owing)) == ("waiting", release_of("b", "1.1.0"), 0)
+    assert result.notes[-1] == "fetch failed, as told"
+    owing.gates.clear()
+    owing.transaction().update(REQUEST)
+    assert restarts(owing) == 1
+
+
+def test_killed_before_the_restart_was_taken_up_then_the_next_update_makes_it(owing: SimulatedHost) -> None:
+    """lessons.md L27: the newer target is gone again."""
+    owing.target, owing.kill_at = release_of("c", "1.2.0"), "fetch"
+    with pytest.raises(Killed):
+        owing.transaction().update(REQUEST)
+    owing.target = release_of("b", "1.1.0")
+    assert (owing.transaction().update(REQUEST).outcome, restarts(owing)) == ("updated", 1)
+    assert (owing.transaction().update(REQUEST).outcome, restarts(owing)) == ("up_to_date", 1)
+
+
+def test_a_restart_that_waits_to_be_taken_up_goes_on_waiting(owing: SimulatedHost) -> None:
+    """lessons.md L27: its longest wait counts from its beginning."""
+    owing.target, owing.fails["fetch"] = release_of("c", "1.2.0"), SimulatedFailure(step="fetch")
+    owing.gates["install"] = [Waiting("idle", "job 18 runs", START)]
+    waiting = owing.transaction().update(REQUEST)
+    owing.target = release_of("b", "1.1.0")
+    assert owing.transaction().update(REQUEST).attempt == waiting.attempt
+    owing.gates.clear()
+    assert owing.transaction().update(REQUEST).attempt == waiting.attempt
+    assert restarts(owing) == 1
+
+
+def test_the_daemon_has_the_new_release_already_then_a_newer_target_puts_off_nothing(
+    owing: SimulatedHost,
+) -> None:
+    owing.reported = owing.live_release
+    owing.target, owing.fails["fetch"] = release_of("c", "1.2.0"), SimulatedFailure(step="fetch")
+    assert owing.transaction().update(REQUEST).outcome == "failed"
+    assert restarts(owing) == 0
+
+
+def test_a_newer_target_has_failed_then_the_way_back_is_still_where_what_is_live_came_from(
+    owing: SimulatedHost,
+) -> None:
+    owing.target, owing.fails["restart"] = release_of("c", "1.2.0"), SimulatedFailure(step="restart")
+    owing.fails["verify"] = SimulatedFailure(step="verify")
+    owing.transaction().update(REQUEST)
+    owing.fails.clear()
+    assert owing.transaction().rollback(REQUEST, with_data=False).target == release_of("a", "1.0.0")
+
+
+def test_a_release_whose_restart_was_put_off_is_not_healthy_then_its_data_goes_back_too(
+    tmp_path: Path,
+) -> None:
+    """lessons.md L32"""
+    host = SimulatedHost(tmp_path, declared=True, migrations=("1.1.0/001_a.py",))
+    host.launcher = SimulatedLauncher(host, {commit_of("b"): "it answers 500"})
+    host.gates["restart"] = [Waiting("idle", "job 17 runs", START)]
+    host.transaction().update(REQUEST)
+    host.gates.clear()
+    host.target, host.fails["fetch"] = release_of("c", "1.2.0"), SimulatedFailure(step="fetch")
+    result = host.transaction().update(REQUEST)
+    assert (result.outcome, result.start, host.data) == ("rolled_back", release_of("a", "1.0.0"), "a")

@@ -289,7 +289,9 @@ class Host(Life):
             assert len(states) <= MAX_RECORDS + 1
             assert states[0] in BEGINNINGS
             assert all(after in TRANSITIONS[before] for before, after in pairwise(states))
-            assert attempt.start.commit == self.world.begun[attempt.id], "from is not what was live"
+            # One that takes up a restart goes back to where that was begun from.
+            live = attempt.target if "takes_up" in attempt.detail else attempt.start
+            assert live.commit == self.world.begun[attempt.id], "from is not what was live"
             if attempt is not journal.last:
                 assert not attempt.is_open
 

@@ -163,5 +163,6 @@ class HostParts:
         folder, data = host.laid.folder(release.commit), host.laid.data
         surface = Surface(host.state, folder, data, host.inner, host.environ, host.git, host.runner, now)
         start, name = (attempt.start, attempt.id) if attempt else (release, "")
-        kept = str(attempt.detail.get("snapshot") or name) if attempt else ""
+        detail = attempt.detail if attempt else {}
+        kept = str(detail.get("snapshot") or detail.get("kept") or name)
         return TargetData(surface, settings, start, release, name, kept)

@@ -37,7 +37,8 @@ def revert(account: Account, error: NewleafError, *, with_data: bool = False) ->
     record, unhealthy, by_hand = account.record, isinstance(error, Unhealthy), isinstance(error, LeftByHand)
     in_migration = record.state is State.MIGRATE
     migrated = in_migration if by_hand else record.at(State.MIGRATE) is not None
-    restore = (migrated or unhealthy or with_data) and record.at(State.SNAPSHOT) is not None
+    has_kept = record.at(State.SNAPSHOT) is not None or "kept" in record.detail
+    restore = (migrated or unhealthy or with_data) and has_kept
     is_its_fault = by_hand or (in_migration and not isinstance(error, HOST_FAILURES))
     account.parts.journal.append(
         State.REVERT,

@@ -2,7 +2,7 @@
 
 What is open is finished first, then the channel is asked, then one attempt is walked. The caller holds
 `update.lock`. An open attempt is resumed, discarded (nothing live was touched), or, while it is owed,
-superseded by a newer target.
+superseded by a newer target; where that then fails, the restart that was put off is owed again.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from newleaf.update.account import Account
 from newleaf.update.attempt import Attempt
 from newleaf.update.parts import REPAIR, ROLLBACK, UPDATE, Parts
 
-_INSTALLED = (State.RESTART, State.CONFIRM, State.DONE)
+_INSTALLED = (State.RESTART, State.CONFIRM, State.DONE, State.SUPERSEDED)
 
 
 ARRIVED = ("updated", "ok", "up_to_date")
 """Outcomes after which the host is where it should be."""
+FAILED = ("failed", "refused", "rolled_back")
+"""Outcomes after which it is where it was."""
 
 
 class Transaction(Struct):
@@ -65,16 +67,17 @@ class Transaction(Struct):
         except (UsageError, InconsistentError):
             raise
         except NewleafError as error:
-            return self._unresolved(live, error)
+            restarted = self._restart_owed(live, request) if request.to is request.branch is None else None
+            return _with_notes(restarted, error.message) if restarted else self._unresolved(live, error)
         target, owed = choice.target, self.parts.journal.open_attempt
         if target is None or not decision.move:
             return self._stay_or_repair(live, owed, decision, request)
         if owed and owed.target.commit == target.commit:
-            return Attempt(self.parts, request).walk()
+            return self._or_restarted(Attempt(self.parts, request).walk(), request)
         if owed:
             self.parts.journal.append(State.SUPERSEDED)
         sideways = {"sideways": True} if choice.sideways or request.branch else {}
-        return self._begin(live, target, State.FETCH, request, **sideways)
+        return self._or_restarted(self._begin(live, target, State.FETCH, request, **sideways), request)
 
     def plan(self, request: Request) -> Result:
         """What `update` would do now; nothing is fetched or changed.
@@ -148,7 +151,7 @@ class Transaction(Struct):
 
     def _way_back(self, request: Request, live: Release) -> Release | None:
         if request.to is None:
-            last = self.parts.journal.last
+            last = self._last_restart
             # Also when it is done: its line of the history may not have been written before a kill.
             is_here = last and last.state in _INSTALLED and last.target.commit == live.commit
             installed_from = last.start if last and is_here else None
@@ -202,17 +205,54 @@ class Transaction(Struct):
         self, live: Release, owed: AttemptRecord | None, decision: Decision, request: Request
     ) -> Result:
         """Nothing to move to. A restart may be owed all the same, or dependencies (lessons.md L13)."""
-        if owed and owed.state is not State.WAIT and owed.target.commit == live.commit:
-            return Attempt(self.parts, request).walk()
-        if owed:
+        if owed and not _owes_restart(owed, live):
             # Told first: killed in between, the next update finds it owed again.
             Account(self.parts).rests(live)
             self.parts.journal.append(State.DISCARDED if owed.state is State.WAIT else State.SUPERSEDED)
+        restarted = self._restart_owed(live, request)
+        if restarted:
+            return restarted
         if decision.outcome == "up_to_date":
             self.parts.clear_signal()
             if self._environment_owed(live):
                 return self._begin(live, live, State.WAIT, request, kind=REPAIR)
         return self._stay(live, decision)
+
+    @property
+    def _last_restart(self) -> AttemptRecord | None:
+        """The last attempt that came to its restart."""
+        attempts = reversed(self.parts.journal.attempts)
+        return next((attempt for attempt in attempts if attempt.at(State.RESTART)), None)
+
+    def _or_restarted(self, result: Result, request: Request) -> Result:
+        """What an attempt came to; where it failed, the restart that it had put off is made first."""
+        if result.outcome not in FAILED or self.parts.journal.open_attempt:
+            return result
+        restarted = self._restart_owed(self.parts.layout.live(), request)
+        if restarted is None:
+            return result
+        if restarted.outcome in ARRIVED and restarted.target:
+            return _with_notes(result, f"the restart that {restarted.target.name} was owed is made")
+        return _with_notes(restarted, *(str(error["message"]) for error in result.errors))
+
+    def _restart_owed(self, live: Release, request: Request) -> Result | None:
+        """Makes the restart that what is live is owed, whatever came of a newer target (lessons.md L27).
+
+        It is owed by the attempt that is open, or by one that was superseded and that no other restart came
+        after: another attempt takes that up, and goes back to where it began. None when none is owed.
+        """
+        journal, running = self.parts.journal, self.parts.restarts.running()
+        if _owes_restart(journal.open_attempt, live):
+            return Attempt(self.parts, request).walk()
+        last = self._last_restart
+        if journal.open_attempt or last is None or last.state is not State.SUPERSEDED:
+            return None
+        if last.target.commit != live.commit or (running and running.commit == live.commit):
+            return None
+        known = {key: last.detail[key] for key in ("kind", "sideways", "kept") if key in last.detail}
+        if last.at(State.SNAPSHOT):
+            known["kept"] = last.id
+        return self._begin(last.start, live, State.WAIT, request, **known, takes_up=last.id)
 
     def _environment_owed(self, live: Release) -> str | None:
         return self.parts.parts_for(live, None).environment.owed()
@@ -239,6 +279,17 @@ class Transaction(Struct):
         )
         steps = (StepReport("fetch", detail=error.message),)
         return Result(error.outcome, live, None, steps=steps, errors=(error.as_record(),))
+
+
+def _with_notes(result: Result, *notes: str) -> Result:
+    return result._replace(notes=(*result.notes, *notes))
+
+
+def _owes_restart(owed: AttemptRecord | None, live: Release) -> bool:
+    """Whether an attempt has put there what is live, and its restart is still to come."""
+    if owed is None or owed.target.commit != live.commit:
+        return False
+    return owed.state is not State.WAIT or "takes_up" in owed.detail
 
 
 def _is_judged(owed: AttemptRecord | None) -> bool:
