@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import Deployment, migration, wait_until
+from tests.support.deployment import Deployment, migration, settings_text, wait_until
 from tests.support.git_servers import listening
 
 PATIENT = "touch {marker}; if [ -e {mended} ]; then exit 0; fi; echo $$ > {pid}; exec sleep 60"
@@ -154,6 +154,28 @@ def test_after_a_kill_a_person_can_go_to_a_release_of_choice(tmp_path: Path) -> 
     deployment.run("update", kill_at="append:journal.jsonl:6")
     back = deployment.run("rollback", "--to", first[:12])
     assert (back.code, deployment.head()) == (0, first), back
+
+
+@pytest.mark.parametrize("left", [None, "[app]\nna"], ids=["gone", "half written"])
+def test_the_power_goes_while_git_writes_the_apps_file_then_the_next_update_arrives(
+    tmp_path: Path, left: str | None
+) -> None:
+    """design.md promise 5, lessons.md L13: no verb could read its settings any more."""
+    deployment = Deployment.make(tmp_path)
+    first = deployment.head()
+    commit = deployment.release("1.1.0", {"newleaf.toml": settings_text(gates={"cooldown": 0})})
+    deployment.run("update", kill_at="append:journal.jsonl:5")
+    # The files are on their way, and the checkout's branch has not moved.
+    deployment.checkout.git("update-ref", "refs/heads/main", first)
+    move = {"schema": 1, "from": first, "to": commit, "name": "1.1.0", "stashes": []}
+    (deployment.state / "git/move.json").write_text(json.dumps(move))
+    (deployment.app / "newleaf.toml").unlink()
+    if left is not None:
+        (deployment.app / "newleaf.toml").write_text(left)
+    answer = deployment.run("update", "--state-dir", str(deployment.state), folder=deployment.home)
+    assert (answer.code, answer.outcome) == (0, "updated"), answer
+    assert deployment.head() == commit
+    assert deployment.checkout.changes() == []
 
 
 # --- several at once ------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from newleaf.system import files
 from newleaf.system.configuration import read_sources
 from newleaf.system.loaded_tree import RELEASE_RECORD
 from newleaf.system.place import (
+    Place,
     Selection,
     Unnamed,
     current_folder,
@@ -58,7 +59,10 @@ def host(
         place = in_trial(place, standing)
     if makes or is_deployed(place.state):
         files.prepare_state_directory(place.state, of_owner=of_owner)
-    sources = read_sources(place.app_file, place.host_file, os.environ)
+    kept = None if place.has_slots else _app_file_amid_move(place)
+    sources = read_sources(None if kept is not None else place.app_file, place.host_file, os.environ)
+    if kept is not None:
+        sources = sources.with_app_file(kept, str(place.app_file))
     given = Sources(sources.app, sources.host, code or sources.code, sources.environment)
     is_told = given.says("app.name") or (place.top / RELEASE_RECORD).is_file()
     if place.has_slots and not is_told:
@@ -69,6 +73,18 @@ def host(
         releases = place.state / "releases"
         raise CurrentLost(link=place.top, releases=releases, reason=f"{place.top.resolve()} holds none")
     return Host(place, given, lay_slots if place.has_slots else lay_in_place)
+
+
+def _app_file_amid_move(place: Place) -> bytes | None:
+    """The app's file as it lay there before a move of the checkout that was killed; None where none was.
+
+    What lies there now may be gone, or be half of it: the next update must be able to put that right.
+    """
+    if not os.path.lexists(place.state / "git" / "move.json"):
+        return None
+    from newleaf.compose.in_place import app_file_amid_move
+
+    return app_file_amid_move(place, os.environ)
 
 
 def lay_in_place(host: Host) -> Laid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from newleaf.core.states import State
     from newleaf.system.git.directory import Repository
     from newleaf.system.git.worktree import CheckoutConfig, Worktree
+    from newleaf.system.place import Place
     from newleaf.update.checkout.in_place import InPlace
     from newleaf.update.dependencies.environments import InPlaceEnvironment
 
@@ -114,3 +115,24 @@ class InPlaceLaid:
             known = next((a.target for a in attempts if a.target.commit == commit), None)
             self._names[commit] = known or Release(commit, self._host.origin.version_of(commit))
         return self._names[commit]
+
+
+def app_file_amid_move(place: Place, environ: Mapping[str, str]) -> bytes | None:
+    """The app's file of the commit from which a killed move had begun; None where none is under way."""
+    from newleaf.system.commands import Runner
+    from newleaf.system.git.directory import Git, Repository
+    from newleaf.system.git.environment import Access
+    from newleaf.system.git.worktree import Worktree, read_config
+    from newleaf.system.loaded_tree import read_head
+    from newleaf.update.checkout.move import MoveRecord
+
+    folder, runner = place.state / "git", Runner()
+    move = MoveRecord(folder / "move.json").read()
+    if move is None or move.start == move.target or read_head(place.top) != move.start:
+        return None
+    if not place.app_file.is_relative_to(place.top):
+        return None
+    worktree = Worktree.find(place.top)
+    repository = Repository.beside(worktree, read_config(worktree, runner, environ), folder)
+    path = place.app_file.relative_to(place.top).as_posix()
+    return Git(repository, Access(str(place.top)), runner, environ).show(move.start, path)

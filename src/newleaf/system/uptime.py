@@ -17,7 +17,7 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 def boot() -> str | None:
     """Which start of the machine this is; None where the system does not say."""
     try:
-        # No Path, and no text file: each interns names at every use, and a launcher's memory would grow by them.
+        # No Path, and no text file: a launcher's memory would grow by the names that each interns.
         with open(BOOT_ID, "rb", buffering=0) as file:
             return file.readall().decode(errors="replace").strip()
     except OSError:
