@@ -19,8 +19,18 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from newleaf.cli.init import adoption
-from newleaf.cli.init.adoption import HOST_HEADER, Plan, PlannedFile, Request, Seen, look_around, values_of
+from newleaf.cli.init.adoption import (
+    HOST_HEADER,
+    Plan,
+    PlannedFile,
+    Request,
+    Seen,
+    check_result,
+    look_around,
+    planned,
+    values_of,
+)
+from newleaf.cli.init.adoption import carry_out as carry_out_plan
 from newleaf.core.adoption.adoption_errors import (
     AppUndescribed,
     AttemptUnended,
@@ -125,12 +135,12 @@ def make_slots_plan(request: Request, runner: Runner, url: str | None = None) ->
         folder=seen.folder,
         proposal=replace(seen.proposal, host_entries=entries),
         app_file=PlannedFile(seen.app_file[0], None),
-        host_file=adoption.planned(*seen.host_file, entries, HOST_HEADER),
+        host_file=planned(*seen.host_file, entries, HOST_HEADER),
         notes=request.notes,
         identity={"layout": SLOTS, "origin": url or remote[1], "checkout": None},
     )
     _check_described(seen)
-    settings = adoption.check_result(plan, replace(seen, app_file=(seen.app_file[0], said)))
+    settings = check_result(plan, replace(seen, app_file=(seen.app_file[0], said)))
     linked = shared_by(settings.app.shared, settings.update.state_paths)
     missed = uncovered(found, linked)
     if url is None:
@@ -156,7 +166,7 @@ def carry_out(slots: SlotsPlan, watch: Watch) -> tuple[list[Path], list[Note]]:
 
     state = slots.plan.app.state_dir
     before = files.read_record(state / IDENTITY)
-    written, notes = adoption.carry_out(slots.plan)
+    written, notes = carry_out_plan(slots.plan)
     try:
         if slots.checkout:
             notes += _copy_shared(slots.checkout, state / "shared", slots.shared)
