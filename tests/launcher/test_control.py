@@ -117,7 +117,7 @@ def test_who_never_reads_is_not_waited_for(pair: tuple[Line, socket.socket]) -> 
     said = 0
     while line.say({"event": "status", "reason": "x" * 500}):
         said += 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 4
     assert 5 < said < 100_000
 
 
