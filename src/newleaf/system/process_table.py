@@ -205,7 +205,7 @@ def _is_no_older(started: str, than: str) -> bool:
 def _read_proc(pid: int) -> Process | None:
     """From /proc/PID/stat: state, group and session are fields 3, 5 and 6, the start in clock ticks is 22."""
     try:
-        text = _read(f"{PROC}/{pid}/stat")
+        text = uptime.kernel_text(f"{PROC}/{pid}/stat")
         # The program's name stands in parentheses, and may hold spaces and parentheses itself.
         fields = text[text.rindex(")") + 2 :].split()
         ticks = int(fields[19])
@@ -219,12 +219,6 @@ def _read_proc(pid: int) -> Process | None:
         )
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _read(path: str) -> str:
-    # No Path, and no text file: each interns names at every use, and a launcher's memory would grow by them.
-    with open(path, "rb", buffering=0) as file:
-        return file.readall().decode(errors="replace")
 
 
 def _parse_ps(line: str) -> Process | None:

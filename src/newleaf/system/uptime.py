@@ -17,11 +17,16 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 def boot() -> str | None:
     """Which start of the machine this is; None where the system does not say."""
     try:
-        # No Path, and no text file: a launcher's memory would grow by the names that each interns.
-        with open(BOOT_ID, "rb", buffering=0) as file:
-            return file.readall().decode(errors="replace").strip()
+        return kernel_text(BOOT_ID).strip()
     except OSError:
         return None
+
+
+def kernel_text(path: str) -> str:
+    """What the kernel says in a file below /proc. Raises: OSError."""
+    # No Path, and no text file: each interns names at every use, and a launcher's memory would grow by them.
+    with open(path, "rb", buffering=0) as file:
+        return file.readall().decode(errors="replace")
 
 
 def mark() -> str | None:
