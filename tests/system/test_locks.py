@@ -226,7 +226,8 @@ def test_who_holds_it_for_a_moment_then_one_waits_for_that(
 ) -> None:
     """lessons.md L36: `newleaf update` right after the daemon came up, while that is recorded."""
     brief = HOLDER.replace('"to move to 1.3.0"', '"to record a verdict", is_brief=True')
-    with python(brief, str(state)) as child:
+    slow = brief.replace("import sys", "import sys, time").replace("is_brief=True)", "is_brief=True) as lock")
+    with python(slow + "    lock.end()\n    time.sleep(0.1)\n", str(state)) as child:
         threading.Timer(0.3, child.stdin.close).start()  # type: ignore[union-attr]
         take(state)
     with python(brief, str(state)):

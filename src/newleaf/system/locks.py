@@ -204,11 +204,14 @@ def _take(path: Path, descriptor: int) -> None:
     runs, or has just begun or ended. So one looks again before calling it another update. And a daemon that
     has just come up is no reason to refuse: who records that it did is done in a moment.
     """
-    began = time.monotonic()
+    seen, since = None, time.monotonic()
     while not try_lock(descriptor, fcntl.LOCK_EX):
-        owner = _living_owner(path, descriptor)
+        owner, now = _living_owner(path, descriptor), time.monotonic()
+        # Who ends takes its name out first: patience begins anew with whoever is there.
+        if seen != (seen := owner and owner.pid):
+            since = now
         patience = NAME_SECONDS if owner is None else BRIEF_SECONDS * owner.is_brief
-        if time.monotonic() - began > patience:
+        if now - since >= patience:
             raise LockedError(owner=_name(path, owner))
         time.sleep(POLL_SECONDS)
 
